@@ -1,0 +1,182 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+const (
+	// promoteAfter is how long a signing key is published before it may sign: hosts keep the JWK set for an hour, and
+	// caches in front of them for longer. Rotation waits as long for every other purpose.
+	promoteAfter = 24 * time.Hour
+	// maxTries is how often a write decides again after a conflict. Each conflict means that another write got on.
+	maxTries = 8
+)
+
+// Create creates the keyset of each purpose that has none, with one key, and never touches one that exists, but to
+// publish what is not: run again after a failure, it completes what was begun. Of those who race, all succeed.
+func Create(ctx context.Context, store Store, kek tink.AEAD, purposes ...Purpose) error {
+	for _, p := range purposes {
+		if err := create(ctx, store, kek, p); err != nil {
+			return fmt.Errorf("creating keyset %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func create(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
+	_, _, err := read(ctx, store, p)
+	if errors.Is(err, ErrNoKeyset) {
+		if err = createFirst(ctx, store, kek, p); errors.Is(err, ErrConflict) {
+			err = nil // somebody else's is there now
+		}
+	}
+	if err != nil || p != Signing {
+		return err
+	}
+	return publish(ctx, store, kek)
+}
+
+func createFirst(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
+	use, ok := uses[p]
+	if !ok {
+		return errors.New("no such purpose")
+	}
+	h, err := keyset.NewHandle(use.template())
+	if err != nil {
+		return err
+	}
+	primary, err := h.Primary()
+	if err != nil {
+		return err
+	}
+	e, err := envelope{Schema: schema, Purpose: p}.with(primary.KeyID(), times{Created: time.Now().UTC()}).seal(h, kek)
+	if err != nil {
+		return err
+	}
+	return e.replace(ctx, store, 1)
+}
+
+// Add adds a new key to a keyset and returns its id. It opens and verifies from now on, but nothing is made with it
+// before Promote. A signing key is published in the JWK set; if only that failed, Add returns the id with the error: the
+// key is there, and the next Create, Add or Promote publishes it.
+func Add(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) (keyID uint32, err error) {
+	err = rewrite(ctx, store, kek, purpose, func(h *keyset.Handle, e envelope) (*keyset.Handle, envelope, error) {
+		m := keyset.NewManagerFromHandle(h)
+		id, err := m.Add(uses[purpose].template())
+		if err != nil {
+			return nil, e, err
+		}
+		keyID = id
+		h, err = m.Handle()
+		return h, e.with(id, times{Created: time.Now().UTC()}), err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("adding a key to keyset %s: %w", purpose, err)
+	}
+	if purpose == Signing {
+		err = publish(ctx, store, kek)
+	}
+	return keyID, err
+}
+
+// Promote makes a key the one that new things are made with; the former one goes on to open and verify. ErrUnknownKey
+// if the keyset does not hold it. A signing key published less than 24 hours ago is refused with ErrTooYoung. A key of
+// another purpose may be promoted earlier, at a price: rings that have not seen it yet, for up to 15 minutes, answer
+// ErrUnknownKey once before they look.
+func Promote(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose, keyID uint32) error {
+	if purpose == Signing {
+		if err := publish(ctx, store, kek); err != nil {
+			return err
+		}
+	}
+	err := rewrite(ctx, store, kek, purpose, func(h *keyset.Handle, e envelope) (*keyset.Handle, envelope, error) {
+		if k, err := knownTo(h, nil); err != nil || !k.ids[keyID] {
+			return nil, e, errors.Join(err, ErrUnknownKey)
+		}
+		if primary, err := h.Primary(); err != nil || primary.KeyID() == keyID {
+			return nil, e, err
+		}
+		if published := e.Keys[keyID].Published; purpose == Signing && (published.IsZero() || time.Since(published) < promoteAfter) {
+			return nil, e, ErrTooYoung
+		}
+		m := keyset.NewManagerFromHandle(h)
+		if err := m.SetPrimary(keyID); err != nil {
+			return nil, e, err
+		}
+		h, err := m.Handle()
+		return h, e, err
+	})
+	if err != nil {
+		return fmt.Errorf("promoting key %d of keyset %s: %w", keyID, purpose, err)
+	}
+	return nil
+}
+
+// A Key is what there is to know about a key of a keyset without seeing it.
+type Key struct {
+	ID        uint32
+	Primary   bool // new things are made with it
+	Created   time.Time
+	Published time.Time // signing keys only: since when it is in the JWK set; zero if it is not (yet)
+}
+
+// List returns the keys of a keyset, in the order in which they were added: rotation goes by it.
+func List(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) ([]Key, error) {
+	e, _, err := read(ctx, store, purpose)
+	if err != nil {
+		return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
+	}
+	h, err := e.open(kek)
+	if err != nil {
+		return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
+	}
+	keys := make([]Key, h.Len())
+	for i := range keys {
+		entry, err := h.Entry(i)
+		if err != nil {
+			return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
+		}
+		id := entry.KeyID()
+		keys[i] = Key{id, entry.IsPrimary(), e.Keys[id].Created, e.Keys[id].Published}
+	}
+	return keys, nil
+}
+
+// rewrite replaces a keyset by what edit makes of it, deciding again after a conflict. An edit that returns a nil handle
+// leaves it as it is.
+func rewrite(ctx context.Context, store Store, kek tink.AEAD, p Purpose, edit func(*keyset.Handle, envelope) (*keyset.Handle, envelope, error)) error {
+	return again(func() error {
+		e, version, err := read(ctx, store, p)
+		if err != nil {
+			return err
+		}
+		h, err := e.open(kek)
+		if err != nil {
+			return err
+		}
+		if h, e, err = edit(h, e); err != nil || h == nil {
+			return err
+		}
+		if e, err = e.seal(h, kek); err != nil {
+			return err
+		}
+		return e.replace(ctx, store, version+1)
+	})
+}
+
+// again calls a read-decide-write until it ends in anything but a conflict.
+func again(write func() error) error {
+	var err error
+	for range maxTries {
+		if err = write(); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return err
+}

@@ -1,0 +1,191 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"testing"
+
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+var errBroken = errors.New("broken")
+
+// A fault is how a store call goes wrong.
+type fault int
+
+const (
+	sound        fault = iota
+	failed             // an error, and nothing stored
+	failedStored       // stored, but the answer is an error
+	lostAnswer         // stored, and tried again by the client: a conflict with itself
+	conflict           // somebody else was faster
+	hangs              // until the context ends
+)
+
+type item struct {
+	value   []byte
+	version int64
+}
+
+// memStore is a Store in memory.
+type memStore struct {
+	fault func(op, name string) fault // may be nil; op is "load" or "replace"
+	wrote func(name string)           // called after each change, in its order
+
+	mu    sync.Mutex
+	items map[string]item
+	calls map[string]int // by op and name
+}
+
+func newStore() *memStore {
+	return &memStore{items: map[string]item{}, calls: map[string]int{}}
+}
+
+// copyOf returns a store with the same items and no faults.
+func (s *memStore) copyOf() *memStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := newStore()
+	c.items = maps.Clone(s.items)
+	return c
+}
+
+func (s *memStore) called(op, name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[op+" "+name]
+}
+
+// failBy sets the fault, also while the store is in use.
+func (s *memStore) failBy(fault func(op, name string) fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = fault
+}
+
+func (s *memStore) goesWrong(op, name string) fault {
+	s.mu.Lock()
+	s.calls[op+" "+name]++
+	fault := s.fault
+	s.mu.Unlock()
+	if fault == nil {
+		return sound
+	}
+	return fault(op, name)
+}
+
+func (s *memStore) LoadConfig(ctx context.Context, name string) ([]byte, int64, error) {
+	switch s.goesWrong("load", name) {
+	case failed:
+		return nil, 0, errBroken
+	case hangs:
+		<-ctx.Done()
+		return nil, 0, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.items[name]
+	return bytes.Clone(i.value), i.version, nil
+}
+
+func (s *memStore) ReplaceConfig(ctx context.Context, name string, value []byte, version int64) error {
+	f := s.goesWrong("replace", name)
+	switch f {
+	case failed:
+		return errBroken
+	case conflict:
+		return keyring.ErrConflict
+	}
+	s.mu.Lock()
+	if s.items[name].version != version-1 {
+		s.mu.Unlock()
+		return keyring.ErrConflict
+	}
+	s.items[name] = item{bytes.Clone(value), version}
+	s.mu.Unlock()
+	if s.wrote != nil {
+		s.wrote(name)
+	}
+	switch f {
+	case failedStored:
+		return errBroken
+	case lostAnswer:
+		return keyring.ErrConflict
+	}
+	return nil
+}
+
+// countingKEK counts what it opens, and can fail (to do anything, or only to seal) or wait.
+type countingKEK struct {
+	tink.AEAD
+	mu               sync.Mutex
+	opened           int
+	err, sealErr     error
+	waitFor          chan struct{}
+	longestPlaintext int
+}
+
+func newKEK(t testing.TB) *countingKEK {
+	t.Helper()
+	h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := aead.New(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &countingKEK{AEAD: a}
+}
+
+func (k *countingKEK) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.longestPlaintext = max(k.longestPlaintext, len(plaintext))
+	if err := errors.Join(k.err, k.sealErr); err != nil {
+		return nil, err
+	}
+	return k.AEAD.Encrypt(plaintext, associatedData)
+}
+
+func (k *countingKEK) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+	k.mu.Lock()
+	k.opened++
+	err, waitFor := k.err, k.waitFor
+	k.mu.Unlock()
+	if waitFor != nil {
+		<-waitFor
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k.AEAD.Decrypt(ciphertext, associatedData)
+}
+
+func (k *countingKEK) uses() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.opened
+}
+
+func (k *countingKEK) failWith(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+// created returns a store with a keyset for each purpose.
+func created(t testing.TB, kek tink.AEAD, purposes ...keyring.Purpose) *memStore {
+	t.Helper()
+	s := newStore()
+	if err := keyring.Create(t.Context(), s, kek, purposes...); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
