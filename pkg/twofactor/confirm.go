@@ -1,0 +1,151 @@
+package twofactor
+
+import (
+	"time"
+)
+
+// maxConfirmFailures is how many wrong codes end a set-up. They count against nothing else: whoever sets up has the
+// secret on the screen.
+const maxConfirmFailures = 10
+
+// Confirm is the first code of a new authenticator.
+type Confirm struct {
+	Request
+	Enrolment Digest
+	Code      string
+	Challenge *Challenge // inside a sign-in that demanded the enrolment
+}
+
+// NewConfirm names the request inside a sign-in by its challenge, enrolment and code, so that a retry of it is
+// recognised as one.
+func NewConfirm(from Request, ch Challenge, enrolment Digest, code string) Confirm {
+	from.ID = NewDigest("confirm", string(ch.ID[:]), string(enrolment[:]), plain(code))
+	return Confirm{Request: from, Enrolment: enrolment, Code: code, Challenge: &ch}
+}
+
+// Confirmed is the answer to a set-up that is done.
+type Confirmed struct {
+	ActivatedAt time.Time
+	BackupCode  *RevealedBackup // when it was made only now
+	SignIn      *SignIn         // with a challenge
+}
+
+// Confirm turns a pending enrolment into the authenticator in force, and spends the confirming step. Up to here
+// nothing has changed for the account, and after a wrong code nothing has either.
+func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error) {
+	if req.Challenge != nil {
+		if answer, done, err := r.confirmAgain(a, req, now); done || err != nil {
+			return answer, err
+		}
+	} else if a.answered(req.Request, now) && a.Enabled() {
+		code, err := r.backupCodeMadeBy(a, req.Request)
+		return Confirmed{ActivatedAt: a.Authenticator.ActivatedAt, BackupCode: code}, err
+	}
+	switch {
+	case req.Challenge != nil && a.Enabled():
+		return Confirmed{}, refuse(ErrAlreadyEnabled)
+	case a.Pending == nil:
+		return Confirmed{}, refuse(ErrEnrolmentExpired)
+	case a.Pending.ID != req.Enrolment:
+		return Confirmed{}, refuse(ErrEnrolmentReplaced)
+	case a.Pending.expired(now):
+		return Confirmed{}, refuse(ErrEnrolmentExpired)
+	}
+	c, err := r.compare(a, &a.Pending.Authenticator, sealPending, req.Code, now)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	switch c.finding {
+	case spent:
+		return Confirmed{}, a.reused(&a.Pending.Authenticator, req.Request, a.confirmOperation(), now)
+	case right:
+		return r.activate(a, req, c, now)
+	}
+	return Confirmed{}, a.confirmFailed(req.Request, c, now)
+}
+
+// confirmAgain looks at the challenge of a confirmation inside a sign-in: is it good, or has it been answered?
+func (r Rules) confirmAgain(a *Account, req Confirm, now time.Time) (Confirmed, bool, error) {
+	signIn, done, err := r.passChallenge(a, req.Request, *req.Challenge, PurposeEnroll, now)
+	if !done || err != nil {
+		return Confirmed{}, done, err
+	}
+	answer := Confirmed{BackupCode: signIn.BackupCode, SignIn: &signIn}
+	if a.Enabled() {
+		answer.ActivatedAt = a.Authenticator.ActivatedAt
+	}
+	return answer, true, nil
+}
+
+// activate puts the pending authenticator in force.
+func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Confirmed, error) {
+	pending, op, replaced := a.Pending, EventEnabled, a.Enabled()
+	if replaced {
+		op = EventReplaced
+	}
+	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
+	if err != nil {
+		return Confirmed{}, err
+	}
+	authenticator := pending.Authenticator
+	if authenticator.Secret, err = a.seal(r.Keys.Secrets, sealAuthenticator, secret); err != nil {
+		return Confirmed{}, err
+	}
+	authenticator.ActivatedAt = now
+	authenticator.accept(c.step)
+	if pending.Grant != (Digest{}) {
+		a.Codes = CodeThrottle{} // begun without the old phone: what was guessed at that one is over
+	}
+	a.Authenticator, a.Pending, a.Grant = &authenticator, nil, nil
+	a.record(req.Request, now, Event{Type: op, Method: MethodTOTP})
+
+	answer := Confirmed{ActivatedAt: now}
+	switch {
+	case a.BackupCode != nil: // a replacement keeps it
+	case pending.BackupCode != nil:
+		a.activateBackupCode(pending.BackupCode, req.Request, now)
+	default:
+		if answer.BackupCode, err = r.issueBackupCode(a, req.Request, now); err != nil {
+			return Confirmed{}, err
+		}
+	}
+	a.answer(req.Request, now)
+	if req.Challenge != nil {
+		a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
+		signIn := a.signedIn(req.Request, *req.Challenge, MethodTOTP, true, now)
+		answer.SignIn = &signIn
+	}
+	return answer, nil
+}
+
+// confirmFailed counts a wrong code against the set-up alone.
+func (a *Account) confirmFailed(req Request, c compared, now time.Time) error {
+	a.Pending.Failures++
+	a.record(req, now, Event{
+		Type: EventCodeRefused, Outcome: Failed, Method: MethodTOTP, Operation: a.confirmOperation(), Reason: c.reason(),
+	})
+	verdict := &WrongCode{AttemptsRemaining: maxConfirmFailures - a.Pending.Failures}
+	if c.finding == drifted {
+		verdict.Skew = &c.off
+	}
+	if a.Pending.Failures >= maxConfirmFailures {
+		a.lapse(now)
+	}
+	return verdict
+}
+
+func (a *Account) confirmOperation() Operation {
+	if a.Enabled() {
+		return OpReplace
+	}
+	return OpEnroll
+}
+
+// lapse ends a pending enrolment that was not confirmed. Whoever was moving to a new phone is told that the old one is
+// still the one.
+func (a *Account) lapse(now time.Time) {
+	a.Pending = nil
+	if a.Enabled() {
+		a.record(Request{}, now, Event{Type: EventReplacementLapsed, Actor: ActorSystem})
+	}
+}

@@ -1,0 +1,114 @@
+package twofactor
+
+import (
+	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+)
+
+const (
+	// enrolFor is how long a set-up can be confirmed.
+	enrolFor = 15 * time.Minute
+	// freshFor is how recently a session must have signed in to set 2FA up for the first time.
+	freshFor = 15 * time.Minute
+)
+
+// Enroll asks for a first authenticator, from a session or from a challenge that demands one.
+type Enroll struct {
+	Request
+	Secret    totp.Secret // a new one
+	AuthTime  time.Time   // when the session signed in; not looked at with a challenge
+	Challenge *Challenge
+}
+
+// SetUp is what the user needs to set an authenticator up. The secret is never shown again after the confirmation.
+type SetUp struct {
+	ID         Digest
+	Secret     totp.Secret
+	Params     totp.Params
+	Account    string          // its name in the authenticator app
+	BackupCode *RevealedBackup // becomes active with the confirmation
+	ExpiresAt  time.Time
+}
+
+// Enroll begins a first enrolment. An earlier one that was not confirmed is discarded.
+func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
+	if req.Challenge != nil && (!a.knows(*req.Challenge, PurposeEnroll) || a.spent(*req.Challenge) || req.Challenge.expired(now)) {
+		return SetUp{}, refuse(ErrChallengeExpired)
+	}
+	if a.Enabled() {
+		return SetUp{}, refuse(ErrAlreadyEnabled)
+	}
+	if a.Pending.begunBy(req.Request, now) {
+		return r.show(a, a.Pending)
+	}
+	if req.Challenge == nil && !a.fresh(req.AuthTime, now) {
+		return SetUp{}, refuse(&Reauthenticate{MaxAge: freshFor})
+	}
+	return r.begin(a, req.Request, OpEnroll, req.Secret, Digest{}, now)
+}
+
+// fresh says whether a session is recent enough to set 2FA up: within 15 minutes, and not from before the second in
+// which the account was last opened without its authenticator. An assertion's auth_time is that second, and hosts copy
+// it, so the session which that sign-in opened passes.
+func (a *Account) fresh(authTime, now time.Time) bool {
+	return now.Sub(authTime) <= freshFor && authTime.Unix() >= a.FreshSince.Unix()
+}
+
+// begin puts a new authenticator on probation. What is in force stays in force.
+func (r Rules) begin(a *Account, req Request, op Operation, secret totp.Secret, grant Digest, now time.Time) (SetUp, error) {
+	a.Pending = nil
+	sealed, err := a.seal(r.Keys.Secrets, sealPending, secret)
+	if err != nil {
+		return SetUp{}, err
+	}
+	pending := &Enrolment{
+		ID: req.ID, Authenticator: Authenticator{Secret: sealed, Params: totp.Default}, Grant: grant, BegunAt: now,
+	}
+	if a.BackupCode == nil && r.Policy.BackupIssue == BeforeConfirm {
+		if pending.BackupCode, _, err = r.newBackupCode(a, req, now); err != nil {
+			return SetUp{}, err
+		}
+	}
+	a.Pending = pending
+	a.record(req, now, Event{Type: EventEnrollmentStarted, Operation: op})
+	return r.show(a, pending)
+}
+
+// show returns what the user needs to go on with a pending enrolment.
+func (r Rules) show(a *Account, pending *Enrolment) (SetUp, error) {
+	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
+	if err != nil {
+		return SetUp{}, err
+	}
+	contact, err := r.contact(a)
+	if err != nil {
+		return SetUp{}, err
+	}
+	code, err := r.reveal(a, pending.BackupCode, pending.ID)
+	if err != nil {
+		return SetUp{}, err
+	}
+	return SetUp{
+		ID: pending.ID, Secret: secret, Params: pending.Authenticator.Params, Account: contact.name(a.User),
+		BackupCode: code, ExpiresAt: pending.expiresAt(),
+	}, nil
+}
+
+// Discard drops a pending enrolment. Without one nothing changes.
+func (r Rules) Discard(a *Account) error {
+	if a.Pending == nil {
+		return refuse(nil)
+	}
+	a.Pending = nil
+	return nil
+}
+
+func (e *Enrolment) expiresAt() time.Time { return e.BegunAt.Add(enrolFor) }
+
+func (e *Enrolment) expired(now time.Time) bool { return !now.Before(e.expiresAt()) }
+
+// begunBy says whether this very request has begun the enrolment, and is only asking again.
+func (e *Enrolment) begunBy(req Request, now time.Time) bool {
+	return e != nil && e.ID == req.ID && !e.expired(now)
+}

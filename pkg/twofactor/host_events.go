@@ -1,0 +1,43 @@
+package twofactor
+
+import (
+	"time"
+)
+
+// PasswordChanged ends what an older password has opened: challenges and grants die, locks are lifted. The 30-day
+// count stays, and so does a suspension.
+func (r Rules) PasswordChanged(a *Account, req Request, now time.Time) error {
+	a.Epoch++
+	a.Codes.succeed()
+	a.Backups = BackupThrottle{}
+	a.dropGrant()
+	a.Challenges, a.SignIn = nil, nil
+	a.record(req, now, Event{Type: EventPasswordChanged, Actor: ActorHost})
+	return nil
+}
+
+// AddressChanged notes a new address. The previous one keeps getting notices for a while.
+func (r Rules) AddressChanged(a *Account, req Request, email string, now time.Time) error {
+	_, changed, err := r.noteContact(a, req, Contact{Email: email}, now)
+	switch {
+	case err != nil:
+		return err
+	case !changed:
+		return refuse(nil)
+	case !a.AddressChanged.Equal(now): // the first address that is known here is a change nevertheless: the host says so
+		a.AddressChanged = now
+		a.record(req, now, Event{Type: EventAddressChanged, Actor: ActorHost})
+	}
+	return nil
+}
+
+// Erase leaves a tombstone: nothing made for the earlier incarnation is of any use, the version goes on, and its event
+// has the history before it deleted.
+func (r Rules) Erase(a *Account, req Request, actor Actor, now time.Time) error {
+	*a = Account{
+		User: a.User, Schema: a.Schema, Version: a.Version, Writes: a.Writes, Incarnation: a.Incarnation + 1,
+		FreshSince: now,
+	}
+	a.record(req, now, Event{Type: EventErased, Actor: actor})
+	return nil
+}

@@ -1,0 +1,44 @@
+package twofactor
+
+import (
+	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+)
+
+// Replace asks for a new authenticator in the place of the one in force, with a code of that one, or with the grant of
+// a backup sign-in.
+type Replace struct {
+	Request
+	Secret totp.Secret // a new one
+	Code   string
+	Grant  *Grant
+}
+
+// Replace begins a replacement. The old authenticator stays in force until the new one is confirmed, and the backup
+// code stays as it is. The code is spent now, the grant only by the confirmation, so that a lapsed set-up can be begun
+// again.
+func (r Rules) Replace(a *Account, req Replace, now time.Time) (SetUp, error) {
+	if !a.Enabled() {
+		return SetUp{}, refuse(ErrNotEnabled)
+	}
+	if req.Grant == nil {
+		if err := a.Codes.refuses(now); err != nil {
+			return SetUp{}, err
+		}
+	}
+	if a.Pending.begunBy(req.Request, now) {
+		return r.show(a, a.Pending)
+	}
+	if req.Grant == nil {
+		if err := r.spend(a, req.Request, OpReplace, req.Code, now); err != nil {
+			return SetUp{}, err
+		}
+		return r.begin(a, req.Request, OpReplace, req.Secret, Digest{}, now)
+	}
+	if err := a.admits(*req.Grant, GrantAny, now); err != nil {
+		return SetUp{}, err
+	}
+	a.proofOfLife(req.Request, now, ActorUser)
+	return r.begin(a, req.Request, OpReplace, req.Secret, req.Grant.ID, now)
+}

@@ -1,0 +1,123 @@
+package twofactor
+
+import "time"
+
+const (
+	// retryFor is how long a request is answered again as it was, and how long a challenge can be used.
+	retryFor = 10 * time.Minute
+	// assertionFor is how long an assertion is good: long enough for the browser to hand it to the host.
+	assertionFor = time.Minute
+)
+
+// Spent is a challenge that succeeded. It is kept for as long as it could be presented again.
+type Spent struct {
+	Challenge Digest    `json:"id"`
+	At        time.Time `json:"at"`
+}
+
+// Success is the newest sign-in: what is needed to answer its retry.
+type Success struct {
+	Request   Digest    `json:"req"`
+	Challenge Digest    `json:"ch"`
+	At        time.Time `json:"at"`
+	Method    Method    `json:"method"`
+	Enrolled  bool      `json:"enrolled,omitempty"` // the sign-in set the factor up: its amr has no mfa
+	State     State     `json:"state"`
+}
+
+// Answered is the newest request under an Idempotency-Key that succeeded.
+type Answered struct {
+	Request Digest    `json:"req"`
+	At      time.Time `json:"at"`
+}
+
+// SignIn is the answer to a second factor that was accepted.
+type SignIn struct {
+	State      State
+	Assertion  *Assertion      // nil only in a retry that came after the assertion's end
+	BackupCode *RevealedBackup // when one was made
+	Grant      *Grant          // after a backup sign-in that left 2FA on
+}
+
+// Assertion is what the host is told. Package token signs it.
+type Assertion struct {
+	ID        string // the jti: the same in every retry, since a challenge succeeds once
+	Subject   UserID
+	IssuedAt  time.Time // whole seconds; the auth_time as well
+	ExpiresAt time.Time
+	Nonce     string
+	Method    Method
+	State     State
+	AMR       []string // RFC 8176, and backup_code, reset_link
+}
+
+// signedIn spends the challenge and remembers the success. What it returns is what its retry gets.
+func (a *Account) signedIn(req Request, ch Challenge, method Method, enrolled bool, now time.Time) SignIn {
+	state := StateDisabled
+	if a.Enabled() {
+		state = StateEnabled
+	}
+	a.SignIn = &Success{
+		Request: req.ID, Challenge: ch.ID, At: now, Method: method, Enrolled: enrolled, State: state,
+	}
+	a.Challenges = append(a.Challenges, Spent{Challenge: ch.ID, At: now})
+	return a.SignIn.answer(ch)
+}
+
+func (s *Success) answer(ch Challenge) SignIn {
+	amr := append([]string(nil), ch.AMR...)
+	switch {
+	case s.Method != MethodTOTP:
+		amr = append(amr, string(s.Method))
+	case s.Enrolled: // the factor is new, and only a password stood before it
+		amr = append(amr, "otp")
+	default:
+		amr = append(amr, "otp", "mfa")
+	}
+	issued := s.At.Truncate(time.Second)
+	return SignIn{State: s.State, Assertion: &Assertion{
+		ID: s.Request.Derive("jti").String(), Subject: ch.User, IssuedAt: issued, ExpiresAt: issued.Add(assertionFor),
+		Nonce: ch.Nonce, Method: s.Method, State: s.State, AMR: amr,
+	}}
+}
+
+// repeated answers the newest sign-in again, when this is the same request: the same assertion until its end, the same
+// backup code while it is the current one.
+func (r Rules) repeated(a *Account, req Request, ch Challenge, now time.Time) (answer SignIn, repeated bool, err error) {
+	s := a.SignIn
+	if s == nil || s.Request != req.ID || s.Challenge != ch.ID || !now.Before(s.At.Add(retryFor)) {
+		return SignIn{}, false, nil
+	}
+	answer = s.answer(ch)
+	if !now.Before(answer.Assertion.ExpiresAt) {
+		answer.Assertion = nil
+	}
+	answer.Grant = a.grantOf(req)
+	if answer.BackupCode, err = r.backupCodeMadeBy(a, req); err != nil {
+		return SignIn{}, true, err
+	}
+	if answer.Assertion == nil && answer.BackupCode == nil {
+		return SignIn{}, true, ErrChallengeExpired
+	}
+	return answer, true, nil
+}
+
+// spent says whether the challenge has already let its user in.
+func (a *Account) spent(ch Challenge) bool {
+	for _, s := range a.Challenges {
+		if s.Challenge == ch.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// answered says whether this request, under the same Idempotency-Key, was the last one answered.
+func (a *Account) answered(req Request, now time.Time) bool {
+	return a.Answered != nil && a.Answered.Request == req.ID && now.Before(a.Answered.At.Add(retryFor))
+}
+
+// answer remembers the request for its retry.
+func (a *Account) answer(req Request, now time.Time) {
+	a.Answered = &Answered{Request: req.ID, At: now}
+}

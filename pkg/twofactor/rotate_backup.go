@@ -1,0 +1,47 @@
+package twofactor
+
+import (
+	"time"
+)
+
+// RotateBackup asks for a new backup code, with a code of the authenticator or with a grant.
+type RotateBackup struct {
+	Request
+	Code  string
+	Grant *Grant
+}
+
+// RotateBackup issues a new backup code; the previous one is dead at once. Where the policy wants the old one revoked
+// first, it only creates.
+func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*RevealedBackup, error) {
+	if !a.Enabled() {
+		return nil, refuse(ErrNotEnabled)
+	}
+	if req.Grant == nil {
+		if err := a.Codes.refuses(now); err != nil {
+			return nil, err
+		}
+	}
+	if a.answered(req.Request, now) {
+		if code, err := r.backupCodeMadeBy(a, req.Request); code != nil || err != nil {
+			return code, err
+		}
+	}
+	if a.BackupCode != nil && r.Policy.BackupRotate == RevokeThenCreate {
+		return nil, refuse(&Forbidden{Setting: "backup_rotate"})
+	}
+	if req.Grant != nil {
+		if err := a.admits(*req.Grant, GrantBackupCode, now); err != nil {
+			return nil, err
+		}
+		a.dropGrant()
+	} else if err := r.spend(a, req.Request, OpRotateBackup, req.Code, now); err != nil {
+		return nil, err
+	}
+	code, err := r.issueBackupCode(a, req.Request, now)
+	if err != nil {
+		return nil, err
+	}
+	a.answer(req.Request, now)
+	return code, nil
+}

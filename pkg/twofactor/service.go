@@ -1,0 +1,241 @@
+package twofactor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+)
+
+// Service decides on accounts in a store. The zero value is not usable: all fields are required.
+type Service struct {
+	Store  Store
+	Policy Policy
+	// Keys returns the keys of the moment. It fails when they cannot be had, and then nobody gets in.
+	Keys func(context.Context) (Keys, error)
+	// Now is the clock. It is read for every decision, never kept: a function stays warm for hours.
+	Now func() time.Time
+}
+
+const (
+	// maxDecisions is how often a request is decided again because another write came first.
+	maxDecisions = 8
+	// firstPause is the mean pause after a second lost race; each further one doubles it.
+	firstPause = 4 * time.Millisecond
+)
+
+// decide runs one decision to its end: load, apply the rule, store, and only then tell. The rule gets a copy it may
+// change; what it returns stays inside until the change has landed. Whoever loses a race decides again, on the
+// winner's account, with the winner's counters.
+func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules, *Account, time.Time) (R, error)) (R, error) {
+	var none R
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return none, unavailable(err)
+	}
+	account, err := s.load(ctx, user)
+	if err != nil {
+		return none, err
+	}
+	rules := Rules{Policy: s.Policy, Keys: keys}
+	for attempt := range maxDecisions {
+		now := s.now()
+		next := account.next(NewWriteID(), now)
+		answer, verdict := rule(rules, next, now)
+		var nothingCompared *refusal
+		if errors.As(verdict, &nothingCompared) {
+			return answer, nothingCompared.verdict
+		}
+		err := s.Store.Replace(ctx, next)
+		if err == nil {
+			return answer, verdict
+		}
+		var conflict *Conflict
+		if !errors.As(err, &conflict) {
+			return none, unavailable(err)
+		}
+		if attempt == 0 && conflict.Current != nil {
+			account = conflict.Current // decide again at once, without a second read
+			continue
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return none, unavailable(err)
+		}
+		if account, err = s.load(ctx, user); err != nil { // what the conflict carried is old by now
+			return none, err
+		}
+	}
+	return none, unavailable(fmt.Errorf("lost the race %d times", maxDecisions))
+}
+
+func (s *Service) load(ctx context.Context, user UserID) (*Account, error) {
+	account, err := s.Store.Load(ctx, user)
+	if err != nil {
+		return nil, unavailable(err) // could not tell: never "not enrolled"
+	}
+	return account, nil
+}
+
+// now is the time of a decision, in the precision that is stored.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+
+// pause waits a random while, so that those who lost a race together do not race together again.
+func pause(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(mathrand.N(firstPause << attempt))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
+
+// newSecret returns an authenticator secret, made before the decision: a rule is not random.
+func newSecret() (totp.Secret, error) {
+	secret, err := totp.NewSecret()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return secret, nil
+}
+
+// Enroll runs [Rules.Enroll].
+func (s *Service) Enroll(ctx context.Context, user UserID, req Enroll) (SetUp, error) {
+	var err error
+	if req.Secret, err = newSecret(); err != nil {
+		return SetUp{}, err
+	}
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (SetUp, error) { return r.Enroll(a, req, now) })
+}
+
+// Replace runs [Rules.Replace].
+func (s *Service) Replace(ctx context.Context, user UserID, req Replace) (SetUp, error) {
+	var err error
+	if req.Secret, err = newSecret(); err != nil {
+		return SetUp{}, err
+	}
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (SetUp, error) { return r.Replace(a, req, now) })
+}
+
+// Confirm runs [Rules.Confirm].
+func (s *Service) Confirm(ctx context.Context, user UserID, req Confirm) (Confirmed, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Confirmed, error) { return r.Confirm(a, req, now) })
+}
+
+// Discard runs [Rules.Discard].
+func (s *Service) Discard(ctx context.Context, user UserID) error {
+	return s.act(ctx, user, func(r Rules, a *Account, _ time.Time) error { return r.Discard(a) })
+}
+
+// Verify runs [Rules.Verify].
+func (s *Service) Verify(ctx context.Context, req Verify) (SignIn, error) {
+	return decide(ctx, s, req.Challenge.User, func(r Rules, a *Account, now time.Time) (SignIn, error) {
+		return r.Verify(a, req, now)
+	})
+}
+
+// Check runs [Rules.Check].
+func (s *Service) Check(ctx context.Context, user UserID, req Check) (Checked, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Checked, error) { return r.Check(a, req, now) })
+}
+
+// RotateBackup runs [Rules.RotateBackup].
+func (s *Service) RotateBackup(ctx context.Context, user UserID, req RotateBackup) (*RevealedBackup, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (*RevealedBackup, error) {
+		return r.RotateBackup(a, req, now)
+	})
+}
+
+// RevokeBackup runs [Rules.RevokeBackup].
+func (s *Service) RevokeBackup(ctx context.Context, user UserID, req RevokeBackup) (*Grant, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (*Grant, error) { return r.RevokeBackup(a, req, now) })
+}
+
+// Disable runs [Rules.Disable].
+func (s *Service) Disable(ctx context.Context, user UserID, req Disable) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Disable(a, req, now) })
+}
+
+// Challenge runs [Rules.Challenge] and notes in the history that a challenge was issued.
+func (s *Service) Challenge(ctx context.Context, req NewChallenge) (Offer, error) {
+	req.ID = RandomDigest()
+	offer, err := decide(ctx, s, req.User, func(r Rules, a *Account, now time.Time) (Offer, error) { return r.Challenge(a, req, now) })
+	if err != nil || offer.Challenge == nil {
+		return offer, err
+	}
+	return offer, s.HostSaw(ctx, req.User, req.Request, EventChallengeIssued)
+}
+
+// HostSaw notes in the history what the host saw and what changes no account: a login without 2FA, a failed password,
+// a challenge issued.
+func (s *Service) HostSaw(ctx context.Context, user UserID, req Request, what EventType) error {
+	e := Event{
+		ID: rand.Text(), At: s.now(), Type: what, Outcome: Succeeded, Actor: ActorHost,
+		IP: cut(req.IP, maxNote), UserAgent: cut(req.UserAgent, maxUserAgent),
+	}
+	if what == EventPasswordFailed {
+		e.Outcome = Failed
+	}
+	if err := s.Store.Append(ctx, user, []Event{e}); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// PasswordChanged runs [Rules.PasswordChanged].
+func (s *Service) PasswordChanged(ctx context.Context, user UserID, req Request) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.PasswordChanged(a, req, now) })
+}
+
+// AddressChanged runs [Rules.AddressChanged].
+func (s *Service) AddressChanged(ctx context.Context, user UserID, req Request, email string) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.AddressChanged(a, req, email, now) })
+}
+
+// Erase runs [Rules.Erase].
+func (s *Service) Erase(ctx context.Context, user UserID, req Request, actor Actor) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Erase(a, req, actor, now) })
+}
+
+// Unlock runs [Rules.Unlock].
+func (s *Service) Unlock(ctx context.Context, user UserID, req Request, by Operator) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Unlock(a, req, by, now) })
+}
+
+// RemoveAuthenticator runs [Rules.RemoveAuthenticator].
+func (s *Service) RemoveAuthenticator(ctx context.Context, user UserID, req Request, by Operator) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.RemoveAuthenticator(a, req, by, now) })
+}
+
+// act is decide for a rule without an answer.
+func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Account, time.Time) error) error {
+	_, err := decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (struct{}, error) {
+		return struct{}{}, rule(r, a, now)
+	})
+	return err
+}
+
+// Status returns how the user's account stands.
+func (s *Service) Status(ctx context.Context, user UserID) (Status, error) {
+	account, err := s.load(ctx, user)
+	if err != nil {
+		return Status{}, err
+	}
+	return account.Status(s.now()), nil
+}
+
+// History lists the user's events, newest first. The error is [ErrCursor] for a cursor that was never given.
+func (s *Service) History(ctx context.Context, user UserID, page Page) (HistoryPage, error) {
+	events, err := s.Store.History(ctx, user, page)
+	if err != nil && !errors.Is(err, ErrCursor) {
+		return HistoryPage{}, unavailable(err)
+	}
+	return events, err
+}

@@ -1,0 +1,125 @@
+package twofactor
+
+import (
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nightlatch/nightlatch/pkg/backupcode"
+)
+
+// Verify is the second factor of a sign-in.
+type Verify struct {
+	Request
+	Challenge Challenge
+	Method    Method
+	Code      string
+}
+
+// NewVerify names the request by its challenge and code, so that a retry of it is recognised as one.
+func NewVerify(from Request, ch Challenge, m Method, code string) Verify {
+	from.ID = NewDigest("verify", string(ch.ID[:]), string(m), plain(code))
+	return Verify{Request: from, Challenge: ch, Method: m, Code: code}
+}
+
+// plain is a code without what people put between its characters.
+func plain(code string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) {
+			return -1
+		}
+		return unicode.ToUpper(r)
+	}, code)
+}
+
+// Verify lets the user in, or says why not. What it lets in is decided here alone.
+func (r Rules) Verify(a *Account, req Verify, now time.Time) (SignIn, error) {
+	switch req.Method {
+	case MethodTOTP:
+		return r.verifyTOTP(a, req, now)
+	case MethodBackupCode:
+		return r.verifyBackupCode(a, req, now)
+	case MethodResetLink: // good only while a reset is ready
+		return SignIn{}, refuse(ErrLinkExpired)
+	}
+	return SignIn{}, refuse(ErrMethod)
+}
+
+// verifyTOTP decides in the order lock, retry, comparison.
+func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error) {
+	if answer, done, err := r.passChallenge(a, req.Request, req.Challenge, PurposeVerify, now); done || err != nil {
+		return answer, err
+	}
+	if !a.Enabled() {
+		return SignIn{}, refuse(ErrNotEnabled)
+	}
+	if err := r.spend(a, req.Request, OpSignIn, req.Code, now); err != nil {
+		return SignIn{}, err
+	}
+	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
+	return a.signedIn(req.Request, req.Challenge, MethodTOTP, false, now), nil
+}
+
+// verifyBackupCode decides in the order retry, lock, comparison: a backup code is too long to be guessed by retries.
+func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, error) {
+	if !a.knows(req.Challenge, PurposeVerify) {
+		return SignIn{}, refuse(ErrChallengeExpired)
+	}
+	if answer, again, err := r.repeated(a, req.Request, req.Challenge, now); again {
+		return answer, err
+	}
+	if err := a.Backups.refuses(now); err != nil {
+		return SignIn{}, err
+	}
+	switch {
+	case a.spent(req.Challenge) || req.Challenge.expired(now):
+		return SignIn{}, refuse(ErrChallengeExpired)
+	case !a.Enabled():
+		return SignIn{}, refuse(ErrNotEnabled)
+	case a.BackupCode == nil:
+		return SignIn{}, refuse(ErrNoBackupCode)
+	}
+	code, err := backupcode.Normalise(req.Code)
+	if err != nil {
+		return SignIn{}, refuse(ErrMalformedCode)
+	}
+	same, err := r.matchesBackup(a, a.BackupCode, code)
+	if err != nil {
+		return SignIn{}, err
+	}
+	if !same {
+		a.record(req.Request, now, Event{
+			Type: EventLogin, Outcome: Failed, Method: MethodBackupCode, Reason: "wrong_code",
+		})
+		if a.Backups.fail(now) {
+			a.record(req.Request, now, Event{Type: EventLocked, Method: MethodBackupCode})
+		}
+		return SignIn{}, &WrongCode{AttemptsRemaining: a.Backups.remaining()}
+	}
+	return r.backupSignIn(a, req, now)
+}
+
+// backupSignIn spends the backup code and does what the policy says next.
+func (r Rules) backupSignIn(a *Account, req Verify, now time.Time) (answer SignIn, err error) {
+	a.record(req.Request, now, Event{Type: EventBackupCodeUsed, Method: MethodBackupCode})
+	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodBackupCode})
+	a.proofOfLife(req.Request, now, ActorUser)
+	a.BackupCode, a.Backups, a.FreshSince = nil, BackupThrottle{}, now
+
+	var code *RevealedBackup
+	switch r.Policy.BackupUse {
+	case Disable2FA:
+		a.turnOff()
+		a.record(req.Request, now, Event{Type: EventDisabled, Method: MethodBackupCode})
+	case Reissue:
+		if code, err = r.issueBackupCode(a, req.Request, now); err != nil {
+			return SignIn{}, err
+		}
+	}
+	answer = a.signedIn(req.Request, req.Challenge, MethodBackupCode, false, now)
+	answer.BackupCode = code
+	if a.Enabled() { // the phone may be gone: 2FA stays on, and this moves it to another one
+		answer.Grant = a.grant(req.Request, GrantAny, now)
+	}
+	return answer, nil
+}
