@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,6 +54,17 @@ func TestCreateOnceAmongFiftyRacers(t *testing.T) {
 	t.Parallel()
 	kek := newKEK(t)
 	store := newStore()
+	const racers = 50
+	var at [2]atomic.Int32 // racers that have seen that there is no such keyset; none goes on before all have
+	gates := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+	store.read = func(name string) {
+		if i := slices.Index([]string{"keyset/totp", "keyset/signing"}, name); i >= 0 {
+			if at[i].Add(1) == racers {
+				close(gates[i])
+			}
+			<-gates[i]
+		}
+	}
 	var created atomic.Int32
 	store.wrote = func(name string) {
 		if name == "keyset/totp" {
@@ -59,7 +72,7 @@ func TestCreateOnceAmongFiftyRacers(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
-	for range 50 {
+	for range racers {
 		wg.Go(func() {
 			if err := keyring.Create(t.Context(), store, kek, keyring.Purposes()...); err != nil {
 				t.Error(err)
@@ -388,6 +401,34 @@ func checkState(t *testing.T, store *memStore, kek tink.AEAD, published map[stri
 	return nil
 }
 
+// A key that appears between publishing and promoting is not published.
+func TestUnnotedKeyIsNotPromoted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		kek := newKEK(t)
+		store := created(t, kek, keyring.Signing)
+		id, err := keyring.Add(t.Context(), store, kek, keyring.Signing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(48 * time.Hour)
+		reads := 0
+		store.fault = func(op, name string) fault {
+			if op == "load" && name == "keyset/signing" {
+				if reads++; reads == 2 { // the first is to publish
+					stored := store.items[name]
+					stored.value = regexp.MustCompile(`,"published":"[^"]*"`).ReplaceAll(stored.value, nil)
+					store.items[name] = stored
+				}
+			}
+			return sound
+		}
+		if err := keyring.Promote(t.Context(), store, kek, keyring.Signing, id); !errors.Is(err, keyring.ErrTooYoung) || reads != 2 {
+			t.Errorf("got %v after %d reads, want ErrTooYoung", err, reads)
+		}
+	})
+}
+
 func TestAddThatIsNotPublishedTellsTheID(t *testing.T) {
 	t.Parallel()
 	kek := newKEK(t)
@@ -444,6 +485,30 @@ func TestRacingAddsAllLand(t *testing.T) {
 		if k.Published.IsZero() {
 			t.Errorf("key %d not noted as published", k.ID)
 		}
+	}
+}
+
+func TestAddDecidesAgainOnTheWinnersKeyset(t *testing.T) {
+	t.Parallel()
+	kek := newKEK(t)
+	store := created(t, kek, keyring.Codes)
+	var winner uint32
+	store.fault = func(op, name string) fault {
+		if op == "replace" && winner == 0 {
+			winner = 1 // its own write is not to be overtaken
+			var err error
+			if winner, err = keyring.Add(t.Context(), store, kek, keyring.Codes); err != nil {
+				t.Error(err)
+			}
+		}
+		return sound
+	}
+	loser, err := keyring.Add(t.Context(), store, kek, keyring.Codes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := mustList(t, store, kek, keyring.Codes); len(keys) != 3 || keys[1].ID != winner || keys[2].ID != loser {
+		t.Errorf("keys %+v, want the first, %d and %d", keys, winner, loser)
 	}
 }
 

@@ -24,6 +24,8 @@ const (
 	// loadTimeout ends a load that the store or the KEK never answers, so that the next call can try again. It leaves
 	// the store its three attempts of a second each, and a function of ten seconds time to say that it failed.
 	loadTimeout = 5 * time.Second
+	// lookTimeout ends a look while loaded keys can serve on: who waits for it is signing in.
+	lookTimeout = time.Second
 )
 
 // Ring opens the keysets of some purposes and keeps them.
@@ -85,9 +87,13 @@ func (r *Ring) Keys(ctx context.Context) (*Keys, error) {
 	now := r.now().Round(0)
 	if r.going == nil {
 		var due []*slot
+		timeout := lookTimeout
 		for _, s := range r.slots {
 			if s.due(now) {
 				due = append(due, s)
+			}
+			if !s.usable(now) {
+				timeout = loadTimeout
 			}
 		}
 		if len(due) == 0 && r.whole != nil {
@@ -95,7 +101,7 @@ func (r *Ring) Keys(ctx context.Context) (*Keys, error) {
 			return r.whole, nil
 		}
 		r.going = &load{done: make(chan struct{})}
-		go r.load(context.WithoutCancel(ctx), r.going, due, now)
+		go r.load(context.WithoutCancel(ctx), r.going, due, now, timeout)
 	}
 	going := r.going
 	r.mu.Unlock()
@@ -130,8 +136,8 @@ type found struct {
 }
 
 // load looks at the keysets that are due, in parallel, and tells those who wait.
-func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time) {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	looks := make(chan found, len(due)) // with room for all, so that a look which comes too late is no leak
 	for _, s := range due {
@@ -157,7 +163,7 @@ func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time) {
 	close(l.done)
 }
 
-var errNoAnswer = fmt.Errorf("no answer from the store or the key-encryption key in %v", loadTimeout)
+var errNoAnswer = errors.New("no answer in time from the store or the key-encryption key")
 
 // look reads one keyset, and opens it if its version is not the one that is loaded.
 func (r *Ring) look(ctx context.Context, s *slot, loaded int64) found {

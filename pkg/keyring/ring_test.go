@@ -344,7 +344,7 @@ func TestForgedKeyIDIsALookAMinute(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"empty":       func([]byte) []byte { return nil },
 		"short":       func(c []byte) []byte { return c[:4] },
-		"no prefix":   func(c []byte) []byte { c[0] = 0; return c },
+		"no prefix":   func(c []byte) []byte { c[0], c[1] = 0, c[1]^1; return c },
 		"body":        func(c []byte) []byte { c[len(c)-1] ^= 1; return c },
 		"prefix only": func(c []byte) []byte { return c[:5] },
 	} {
@@ -456,6 +456,29 @@ func TestALoadThatNeverAnswersEnds(t *testing.T) {
 			mustKeys(t, ring)
 		})
 	}
+}
+
+func TestALookThatNeverAnswersHoldsUpASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		kek := newKEK(t)
+		store := created(t, kek, keyring.TOTP)
+		ring := keyring.New(store, kek, time.Now, keyring.TOTP)
+		first := mustKeys(t, ring)
+		store.failBy(func(string, string) fault { return hangs })
+		time.Sleep(15 * time.Minute)
+		start := time.Now()
+		if got := mustKeys(t, ring); got.TOTP != first.TOTP {
+			t.Error("other keys")
+		}
+		if got := time.Since(start); got != time.Second {
+			t.Errorf("held up for %v, want 1s", got)
+		}
+		mustKeys(t, ring)
+		if got := time.Since(start); got != time.Second {
+			t.Error("held up again within a minute")
+		}
+	})
 }
 
 func ExampleRing() {

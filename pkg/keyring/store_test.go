@@ -36,7 +36,8 @@ type item struct {
 // memStore is a Store in memory.
 type memStore struct {
 	fault func(op, name string) fault // may be nil; op is "load" or "replace"
-	wrote func(name string)           // called after each change, in its order
+	read  func(name string)           // called between a load and its answer
+	wrote func(name string)           // called between a change and its answer
 
 	mu    sync.Mutex
 	items map[string]item
@@ -89,8 +90,11 @@ func (s *memStore) LoadConfig(ctx context.Context, name string) ([]byte, int64, 
 		return nil, 0, ctx.Err()
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	i := s.items[name]
+	s.mu.Unlock()
+	if s.read != nil {
+		s.read(name)
+	}
 	return bytes.Clone(i.value), i.version, nil
 }
 
