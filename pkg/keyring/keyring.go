@@ -83,8 +83,8 @@ type use struct {
 
 // uses holds the seven purposes. All but the PRF's templates prefix what they make with the key's id.
 //
-// The PRF is HMAC-SHA256 rather than HKDF: 32 bytes in one HMAC are enough for all that is derived (a backup code of 26
-// characters takes 17, the tag of a link 16, a digest 32), at a third of the cost; HKDF is for longer output.
+// The PRF is HMAC-SHA256 rather than HKDF: 32 bytes in one HMAC are enough for all that is derived (a backup code takes 26
+// at most, the tag of a link or a digest 16), at a third of the cost; HKDF is for longer output.
 var uses = map[Purpose]use{
 	TOTP:      {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.TOTP })},
 	Contact:   {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Contact })},

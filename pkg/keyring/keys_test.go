@@ -10,9 +10,12 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	josejwt "github.com/go-jose/go-jose/v4/jwt"
+	"github.com/nightlatch/nightlatch/pkg/backupcode"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/tink-crypto/tink-go/v2/jwt"
 )
+
+var _ backupcode.Keys = (*keyring.PRF)(nil)
 
 func compute(t testing.TB, p *keyring.PRF, keyID uint32, length int) []byte {
 	t.Helper()
