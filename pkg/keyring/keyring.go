@@ -81,10 +81,10 @@ type use struct {
 	open func(h *keyset.Handle, missed func()) (fit func(*Keys), err error)
 }
 
-// uses holds the seven purposes. All but the PRF's templates prefix what they make with the key's id.
+// uses holds the seven purposes. All but the PRFs mark what they make with the key's id: a prefix of five bytes, or "kid".
 //
 // The PRF is HMAC-SHA256 rather than HKDF: 32 bytes in one HMAC are enough for all that is derived (a backup code takes 26
-// at most, the tag of a link or a digest 16), at a third of the cost; HKDF is for longer output.
+// at most, the tag of a link or a digest 16), at half the cost; HKDF is for longer output.
 var uses = map[Purpose]use{
 	TOTP:      {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.TOTP })},
 	Contact:   {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Contact })},
