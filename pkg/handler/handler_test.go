@@ -1,0 +1,365 @@
+package handler_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/pquerna/otp"
+	pqtotp "github.com/pquerna/otp/totp"
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/api/apitest"
+	"github.com/nightlatch/nightlatch/pkg/boltstore"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// world is every function over one store, with a clock that can be wound.
+type world struct {
+	t     testing.TB
+	store *boltstore.Store
+	deps  handler.Deps
+	logs  *bytes.Buffer
+	funcs map[string]handler.Func
+
+	mu      sync.Mutex
+	now     time.Time
+	storeIs error // what the store answers instead, if anything
+	keysAre error
+	signer  error
+}
+
+func newWorld(t testing.TB, preset string) *world {
+	t.Helper()
+	policy, err := twofactor.Preset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := boltstore.Open(filepath.Join(t.TempDir(), "nightlatch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	w := &world{t: t, store: store, logs: &bytes.Buffer{}, now: time.Date(2026, 3, 4, 14, 5, 0, 0, time.UTC)}
+
+	ctx, configs := t.Context(), configs{store}
+	if err := keyring.Create(ctx, configs, kek(t), keyring.Purposes()...); err != nil {
+		t.Fatal(err)
+	}
+	ring := keyring.New(configs, kek(t), w.clock, keyring.Purposes()...)
+	w.deps = handler.Deps{
+		Service: &twofactor.Service{
+			Store: faulty{store, w}, Policy: policy, Now: w.clock,
+			Keys: func(ctx context.Context) (twofactor.Keys, error) {
+				if err := w.fault(&w.keysAre); err != nil {
+					return twofactor.Keys{}, err
+				}
+				k, err := ring.Keys(ctx)
+				if err != nil {
+					return twofactor.Keys{}, err
+				}
+				return twofactor.Keys{Secrets: k.TOTP, Contacts: k.Contact, Codes: k.Codes}, nil
+			},
+		},
+		Keys: func(ctx context.Context) (handler.Keys, error) {
+			if err := w.fault(&w.signer); err != nil {
+				return handler.Keys{}, err
+			}
+			k, err := ring.Keys(ctx)
+			if err != nil {
+				return handler.Keys{}, err
+			}
+			return handler.Keys{Challenge: k.Challenge, Signer: k.Signing}, nil
+		},
+		JWKS: func(ctx context.Context) ([]byte, error) {
+			if err := w.fault(&w.keysAre); err != nil {
+				return nil, err
+			}
+			return keyring.LoadJWKS(ctx, configs)
+		},
+		Settings: handler.Settings{
+			App: "Example", Support: "help@example.com", Issuer: "https://2fa.example.com", Audience: "example",
+		},
+		Log: slog.New(slog.NewJSONHandler(w.logs, nil)),
+	}
+	w.funcs = map[string]handler.Func{
+		"enroll": handler.Enroll(w.deps), "verify": handler.Verify(w.deps), "check": handler.Check(w.deps),
+		"rotate-backup": handler.RotateBackup(w.deps), "disable": handler.Disable(w.deps),
+		"status": handler.Status(w.deps), "challenge": handler.Challenge(w.deps), "jwks": handler.JWKS(w.deps),
+	}
+	return w
+}
+
+var (
+	kekOnce sync.Once
+	theKEK  tink.AEAD
+)
+
+func kek(t testing.TB) tink.AEAD {
+	t.Helper()
+	kekOnce.Do(func() {
+		h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if theKEK, err = aead.New(h); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return theKEK
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) wind(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) fault(which *error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *which
+}
+
+func (w *world) set(which *error, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*which = err
+}
+
+// configs joins the store's config bucket to the key ring, as the mains do.
+type configs struct{ *boltstore.Store }
+
+func (c configs) ReplaceConfig(ctx context.Context, name string, value []byte, version int64) error {
+	err := c.Store.ReplaceConfig(ctx, name, value, version)
+	if errors.Is(err, boltstore.ErrConfigConflict) {
+		return keyring.ErrConflict
+	}
+	return err
+}
+
+// faulty is the store with a fault that can be switched on.
+type faulty struct {
+	*boltstore.Store
+	w *world
+}
+
+func (f faulty) Load(ctx context.Context, u twofactor.UserID) (*twofactor.Account, error) {
+	if err := f.w.fault(&f.w.storeIs); err != nil {
+		return nil, err
+	}
+	return f.Store.Load(ctx, u)
+}
+
+func (f faulty) History(ctx context.Context, u twofactor.UserID, p twofactor.Page) (twofactor.HistoryPage, error) {
+	if err := f.w.fault(&f.w.storeIs); err != nil {
+		return twofactor.HistoryPage{}, err
+	}
+	return f.Store.History(ctx, u, p)
+}
+
+// caller is who makes a request, as the gateway has found.
+type caller struct {
+	authorizer *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
+	idempotent string
+	path       map[string]string
+	query      map[string]string
+	base64     bool
+}
+
+func claims(c map[string]string) caller {
+	return caller{authorizer: &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: c},
+	}}
+}
+
+func (w *world) session(user string) caller {
+	return claims(map[string]string{"sub": user, "auth_time": strconv.FormatInt(w.clock().Unix(), 10)})
+}
+
+func host() caller {
+	return caller{authorizer: &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
+		IAM: &events.APIGatewayV2HTTPRequestContextAuthorizerIAMDescription{UserARN: "arn:aws:sts::1:assumed-role/host/x"},
+	}}
+}
+
+func (c caller) key(k string) caller                    { c.idempotent = k; return c }
+func (c caller) to(user string) caller                  { c.path = map[string]string{"user": user}; return c }
+func (c caller) asking(query map[string]string) caller  { c.query = query; return c }
+func (c caller) inBase64() caller                       { c.base64 = true; return c }
+
+var anyone = caller{}
+
+// answer is a response, decoded.
+type answer struct {
+	Status  int
+	Headers map[string]string
+	Text    string
+	Body    map[string]any
+}
+
+func (a answer) str(field string) string { s, _ := a.Body[field].(string); return s }
+
+// do sends one event to the function of the route, and holds the exchange against the API's description.
+func (w *world) do(c caller, route, body string) answer {
+	w.t.Helper()
+	method, path, _ := strings.Cut(route, " ")
+	e := events.APIGatewayV2HTTPRequest{
+		Version: "2.0", RouteKey: route, RawPath: path, Headers: map[string]string{"content-type": "application/json"},
+		PathParameters: c.path, QueryStringParameters: c.query, Body: body,
+		RequestContext: events.APIGatewayV2HTTPRequestContext{
+			RequestID: "req-1", RouteKey: route, Authorizer: c.authorizer,
+			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
+				Method: method, Path: path, SourceIP: "203.0.113.7", UserAgent: "test/1",
+			},
+		},
+	}
+	if c.idempotent != "" {
+		e.Headers["idempotency-key"] = c.idempotent
+	}
+	if c.base64 {
+		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true
+	}
+	function := "verify" // an unknown route reaches some function
+	for _, r := range api.Routes() {
+		if r.Key() == route {
+			function = r.Function
+		}
+	}
+	response, err := w.funcs[function](w.t.Context(), e)
+	if err != nil {
+		w.t.Fatalf("%s: a handler returned a Go error: %v", route, err)
+	}
+	a := answer{Status: response.StatusCode, Headers: response.Headers, Text: response.Body}
+	if response.Body != "" {
+		if err := json.Unmarshal([]byte(response.Body), &a.Body); err != nil {
+			w.t.Fatalf("%s: %v in %s", route, err, response.Body)
+		}
+	}
+	w.hold(c, method, path, body, a)
+	return a
+}
+
+// hold checks the exchange against openapi.yaml.
+func (w *world) hold(c caller, method, path, body string, a answer) {
+	w.t.Helper()
+	for name, value := range c.path {
+		path = strings.ReplaceAll(path, "{"+name+"}", api.PathUser(value))
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, "https://2fa.example.com"+path, io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("content-type", "application/json")
+	r.Header.Set("authorization", "Bearer x")
+	if c.idempotent != "" {
+		r.Header.Set("idempotency-key", c.idempotent)
+	}
+	q := r.URL.Query()
+	for name, value := range c.query {
+		q.Set(name, value)
+	}
+	r.URL.RawQuery = q.Encode()
+	h := http.Header{}
+	for name, value := range a.Headers {
+		h.Set(name, value)
+	}
+	apitest.Check(w.t, r, []byte(body), a.Status, h, []byte(a.Text))
+}
+
+// want is do with an expected status, and code for a problem.
+func (w *world) want(c caller, route, body string, status int, code string) answer {
+	w.t.Helper()
+	a := w.do(c, route, body)
+	if a.Status != status || a.str("code") != code {
+		w.t.Fatalf("%s %s: got %d %q, want %d %q\n%s", route, body, a.Status, a.str("code"), status, code, a.Text)
+	}
+	return a
+}
+
+func body(fields ...string) string {
+	m := map[string]string{}
+	for i := 0; i < len(fields); i += 2 {
+		m[fields[i]] = fields[i+1]
+	}
+	b, _ := json.Marshal(m)
+	return string(b)
+}
+
+// phone makes codes with a library that is not ours.
+type phone struct {
+	w      *world
+	secret string
+}
+
+func (p phone) code() string { return p.codeAt(p.w.clock()) }
+
+func (p phone) codeAt(at time.Time) string {
+	code, err := pqtotp.GenerateCodeCustom(p.secret, at, pqtotp.ValidateOpts{Period: 30, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	return code
+}
+
+// wrong is a code that no step within ten minutes has.
+func (p phone) wrong() string {
+	taken := map[string]bool{}
+	for d := -11 * time.Minute; d <= 11*time.Minute; d += 30 * time.Second {
+		taken[p.codeAt(p.w.clock().Add(d))] = true
+	}
+	for i := 0; ; i++ {
+		if code := strconv.Itoa(100000 + i); !taken[code] {
+			return code
+		}
+	}
+}
+
+// enrolled turns 2FA on for a user and moves the clock past the spent step.
+func (w *world) enrolled(user string) (p phone, backup string) {
+	w.t.Helper()
+	begun := w.want(w.session(user), "POST /v1/enroll", `{}`, 200, "")
+	p = phone{w, begun.str("manual_secret")}
+	done := w.want(w.session(user), "POST /v1/enroll/confirm", body("enrollment_id", begun.str("enrollment_id"), "code", p.code()), 200, "")
+	w.wind(30 * time.Second)
+	return p, begun.str("backup_code") + done.str("backup_code")
+}
+
+// challenge is the host's first step.
+func (w *world) challenge(user string) answer {
+	w.t.Helper()
+	return w.want(host(), "POST /v1/challenges",
+		`{"user_id":"`+user+`","email":"`+user+`@example.com","nonce":"n-`+user+`","amr":["pwd"],"ip":"198.51.100.1"}`, 200, "")
+}
+
+func (w *world) item(user string) string {
+	w.t.Helper()
+	item, err := w.store.Item(w.t.Context(), twofactor.UserID(user))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(item)
+}
