@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/nightlatch/nightlatch/internal/needs"
 )
 
 // uris from the usual one to the longest that fits.
@@ -46,7 +48,7 @@ func readBack(t *testing.T, zbarimg, file string) string {
 
 func TestQRPNGScans(t *testing.T) {
 	t.Parallel()
-	zbarimg := program(t, "zbarimg")
+	zbarimg := needs.Program(t, "zbarimg")
 	for name, uri := range uris() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +69,7 @@ func TestQRPNGScans(t *testing.T) {
 
 func TestQRSVGScans(t *testing.T) {
 	t.Parallel()
-	zbarimg, convert := program(t, "zbarimg"), program(t, "rsvg-convert")
+	zbarimg, convert := needs.Program(t, "zbarimg"), needs.Program(t, "rsvg-convert")
 	for name, uri := range uris() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,8 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
 	"pgregory.net/rapid"
+
+	"github.com/nightlatch/nightlatch/internal/needs"
 )
 
 // seed is the secret of the RFCs' test vectors, repeated to the length that the algorithm's hash has. RFC 6238 appendix B claims that all
@@ -69,7 +71,7 @@ func TestCodeRFC6238(t *testing.T) { // appendix B
 // oathtool is an implementation that shares nothing with ours.
 func TestCodeAgainstOathtool(t *testing.T) {
 	t.Parallel()
-	oathtool := program(t, "oathtool")
+	oathtool := needs.Program(t, "oathtool")
 	for _, algorithm := range []Algorithm{SHA1, SHA256, SHA512} {
 		for _, p := range []Params{{algorithm, 6, 15}, {algorithm, 8, 30}, {algorithm, 6, 60}, {algorithm, 8, 120}} {
 			for _, seconds := range []int64{0, 59, 1234567890, 20000000000} {
@@ -426,16 +428,6 @@ func TestSearchRefuses(t *testing.T) {
 			t.Errorf("Code with a secret of %d bytes = %q, %v, want ErrSecret", size, code, err)
 		}
 	}
-}
-
-// program is the path of a program that the test needs.
-func program(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Skipf("NOT TESTED: %s is not installed", name)
-	}
-	return path
 }
 
 // The refused code is the dear one: Match and then Drift. Budget: 100 µs for a whole verification above the store.
