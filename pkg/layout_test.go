@@ -1,0 +1,164 @@
+// Package pkg_test holds the module to its layout: what may import what.
+package pkg_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/nightlatch/nightlatch/"
+	aws    = `github\.com/aws/`
+	ours   = `(cmd|functions|internal/needs|pkg|web)(/|$)` // this module's packages, whose names stand here without the module's
+)
+
+// A rule says what some packages must not need. Every member is a pattern for the beginning of an import path.
+type rule struct {
+	why    string
+	of     string // the packages that the rule is about
+	spare  string // those of them that it is not about
+	never  string // what they must not need,
+	but    string // except this
+	direct bool   // only what a package imports itself, not what that needs in turn
+}
+
+var rules = []rule{
+	{why: "codes are made and matched without AWS",
+		of: `pkg/(backupcode|totp)$`, never: aws},
+	{why: "the rules know neither AWS, nor HTTP, nor a database",
+		of: `pkg/twofactor$`, never: aws + `|net/http$|database/|go\.etcd\.io/|pkg/(boltstore|dynamostore)$`},
+	{why: "whoever imports the API's names gets nothing else",
+		of: `pkg/api$`, never: `[^/]+\.[^/]+/|` + ours},
+	{why: "a host imports the API's names, a signer for its requests, and no Tink, no KMS",
+		of: `pkg/host$`, never: `github\.com/tink-crypto/|` + aws + `aws-sdk-go-v2/service/kms|` + ours, but: `pkg/api$`},
+	{why: "a service's client is met in its adapter or in a main",
+		of: `(internal|pkg)/`, spare: `pkg/(dynamostore|host|identity|keyring|mail|notify)(/|$)`,
+		never: aws + `aws-sdk-go-v2/service/`, direct: true},
+	{why: "the embedded database is the laptop's",
+		of: `(functions|pkg)/`, spare: `pkg/boltstore(/|$)`, never: `go\.etcd\.io/|pkg/boltstore$|cmd/`},
+	{why: "what tests are made of is not shipped",
+		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/twofactor/storetest$`,
+		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|internal/needs$`},
+
+	// Adapters do not know one another. Where two meet, the type lives in twofactor and a main joins them.
+	adapter("boltstore"), adapter("dynamostore"), adapter("identity"), adapter("keyring"), adapter("mail"), adapter("notify"),
+}
+
+func adapter(name string) rule {
+	return rule{why: "adapters do not know one another", of: `pkg/` + name + `$`,
+		never: `pkg/(boltstore|dynamostore|handler|identity|keyring|mail|notify)$`}
+}
+
+// breaches says how a package breaks the rule.
+func (r rule) breaches(p goPackage) []string {
+	name := short(p.ImportPath)
+	if !begins(r.of, name) || begins(r.spare, name) {
+		return nil
+	}
+	needs := p.Deps
+	if r.direct {
+		needs = p.Imports
+	}
+	var found []string
+	for _, need := range needs {
+		if need := short(need); begins(r.never, need) && !begins(r.but, need) {
+			found = append(found, name+" must not need "+need+": "+r.why)
+		}
+	}
+	return found
+}
+
+func short(path string) string { return strings.TrimPrefix(path, module) }
+
+func begins(pattern, s string) bool {
+	return pattern != "" && regexp.MustCompile(`^(`+pattern+`)`).MatchString(s)
+}
+
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, r := range rules {
+			for _, breach := range r.breaches(p) {
+				t.Error(breach)
+			}
+		}
+	}
+}
+
+// A pattern that matches nothing would let everything pass.
+func TestRulesForbid(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, need string
+		want       bool
+	}{
+		{"pkg/totp", "github.com/aws/aws-sdk-go-v2/aws", true},
+		{"pkg/backupcode", "github.com/aws/aws-lambda-go/events", true},
+		{"pkg/twofactor", "net/http", true},
+		{"pkg/twofactor", "net/http/httptest", false},
+		{"pkg/twofactor", "go.etcd.io/bbolt", true},
+		{"pkg/twofactor", module + "pkg/totp", false},
+		{"pkg/api", "github.com/google/uuid", true},
+		{"pkg/api", "encoding/json", false},
+		{"pkg/api", module + "pkg/twofactor", true},
+		{"pkg/host", "github.com/tink-crypto/tink-go/v2/aead", true},
+		{"pkg/host", "github.com/aws/aws-sdk-go-v2/service/kms", true},
+		{"pkg/host", "github.com/aws/aws-sdk-go-v2/aws/signer/v4", false},
+		{"pkg/host", module + "pkg/api", false},
+		{"pkg/host", module + "pkg/token", true},
+		{"pkg/handler", "github.com/aws/aws-sdk-go-v2/service/dynamodb", true},
+		{"pkg/dynamostore", "github.com/aws/aws-sdk-go-v2/service/dynamodb", false},
+		{"functions/verify", "go.etcd.io/bbolt", true},
+		{"cmd/nightlatch", "go.etcd.io/bbolt", false},
+		{"pkg/handler", "github.com/getkin/kin-openapi/openapi3", true},
+		{"pkg/api/apitest", "github.com/getkin/kin-openapi/openapi3", false},
+		{"cmd/nightlatch", "testing", true},
+		{"pkg/notify", module + "pkg/mail", true},
+		{"pkg/notify", module + "pkg/twofactor", false},
+	}
+	for _, test := range tests {
+		p := goPackage{ImportPath: module + test.name, Imports: []string{test.need}, Deps: []string{test.need}}
+		got := slices.ContainsFunc(rules, func(r rule) bool { return len(r.breaches(p)) > 0 })
+		if got != test.want {
+			t.Errorf("%s needing %s is forbidden: %v, want %v", test.name, test.need, got, test.want)
+		}
+	}
+}
+
+// goPackage is what go list tells of a package, its tests left out. Deps are all that it needs, Imports what it names.
+type goPackage struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports,Deps", module+"...")
+	list.Stderr = t.Output()
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []goPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	for _, name := range []string{"pkg/totp", "pkg/backupcode", "pkg/twofactor", "pkg/api", "pkg/host", "pkg/boltstore", "pkg/keyring", "pkg/notify"} {
+		if !slices.ContainsFunc(all, func(p goPackage) bool { return short(p.ImportPath) == name }) {
+			t.Fatalf("go list does not know %s", name)
+		}
+	}
+	return all
+}
