@@ -1,0 +1,43 @@
+# What a developer does here. `make` alone lists it. Go is all that is needed; programs that only some tests need are
+# named when they are missing.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# The same source gives the same bytes, wherever it is built.
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test lint vulnerabilities build bench
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: ## run the whole product on this machine, at http://127.0.0.1:8787
+	go run ./cmd/nightlatch dev
+
+test: ## every test, with the race detector, and what was skipped for lack of a program
+	@skipped=$$(mktemp) && trap 'rm -f "$$skipped"' EXIT && \
+	status=0 && SKIPPED_TESTS=$$skipped go test -race ./... || status=$$?; \
+	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; fi; \
+	exit $$status
+
+lint: vulnerabilities ## format, vet, linters, known vulnerabilities
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(GOLANGCI_LINT) run ./...
+
+# Without a network there is no database to ask. That is told and is no failure; a vulnerability is, and so is anything else.
+vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.dev
+	@found=$$(go run $(GOVULNCHECK) ./... 2>&1) && { echo "$$found"; exit 0; }; \
+	echo "$$found"; \
+	case "$$found" in \
+	*"fetching vulnerabilities"*"dial tcp"*) echo "NOT CHECKED FOR KNOWN VULNERABILITIES: https://vuln.go.dev cannot be reached from here" ;; \
+	*) exit 1 ;; \
+	esac
+
+build: ## dist/nightlatch, the same bytes wherever it is built
+	$(BUILD) -o dist/nightlatch ./cmd/nightlatch
+
+bench: ## every benchmark
+	go test -run '^$$' -bench . -benchmem ./...
