@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"os"
 )
 
 // bbolt trusts the pages of its file: a page that makes no sense ends the process, sends it round in circles or, if it
@@ -47,17 +46,13 @@ type checker struct {
 }
 
 // checkFile reads every page that is in use. The error is [ErrDamaged] or that of reading the file.
-func checkFile(file *os.File) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
+func checkFile(file io.ReaderAt, size int64) error {
 	m, err := readMetas(file)
 	if err != nil {
 		return err
 	}
-	if m.pages < 4 || m.pages > uint64(info.Size())/m.pageSize {
-		return damaged("it has %d bytes, and should have %d pages of %d", info.Size(), m.pages, m.pageSize)
+	if m.pages < 4 || m.pages > uint64(size)/m.pageSize {
+		return damaged("it has %d bytes, and should have %d pages of %d", size, m.pages, m.pageSize)
 	}
 	c := checker{file: file, meta: m, used: make([]bool, m.pages)}
 	c.used[0], c.used[1] = true, true

@@ -7,6 +7,7 @@ import (
 	"runtime"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // maxBatch is how many queued writes share one transaction at most, so that a crowd cannot make one of any length.
@@ -98,8 +99,9 @@ func (s *Store) transact(batch []*write) error {
 		for _, w := range batch {
 			c, err := w.apply(tx)
 			if err != nil {
-				refused = true
-				return errors.Join(err, tx.Rollback())
+				given := tx.Rollback()
+				refused = given == nil
+				return errors.Join(err, given)
 			}
 			changed = changed || c
 		}
@@ -118,6 +120,10 @@ func (s *Store) transact(batch []*write) error {
 	}
 	if refused {
 		return err
+	}
+	if tx != nil {
+		given := trap(tx.Rollback) // after a panic; a commit that fails does it itself
+		s.stuck = given != nil && !errors.Is(given, berrors.ErrTxClosed)
 	}
 	// The file may be in the state before or after: a failed sync cannot be tried again, since the system may have
 	// dropped the pages. From now on nothing is answered; opening the file again tells.

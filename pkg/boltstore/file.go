@@ -27,24 +27,27 @@ const (
 var keyFormat = []byte("format")
 
 // openFile opens the file at path, or a new one, once it has proved to be whole and a store.
-func openFile(path string) (*bolt.DB, *os.File, error) {
+func openFile(path string) (*bolt.DB, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := create(path); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		info, err = os.Stat(path)
 	}
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, nil, fmt.Errorf("%w: it is not a regular file", ErrNotStore)
+		return nil, fmt.Errorf("%w: it is not a regular file", ErrNotStore)
+	case info.Size() == 0:
+		return nil, fmt.Errorf("%w: it is empty, which a store never is", ErrNotStore) // bbolt would make one of it
 	}
 	if err := inspect(path); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return openBolt(path, false)
+	db, _, err := openBolt(path, false)
+	return db, err
 }
 
 // openBolt opens a bbolt file and takes its lock, shared if readOnly. It creates none.
@@ -85,7 +88,11 @@ func inspect(path string) error {
 		return fmt.Errorf("%w: %w", ErrNotStore, err)
 	}
 	defer db.Close()
-	if err := checkFile(file); err != nil {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := checkFile(file, info.Size()); err != nil {
 		return err
 	}
 	return trap(func() error { return db.View(checkFormat) })

@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -47,8 +46,7 @@ var (
 
 // Store is a twofactor.Store in one file. It is safe for concurrent use.
 type Store struct {
-	db   *bolt.DB
-	file *os.File // the one that bbolt writes to
+	db *bolt.DB
 
 	mu     sync.Mutex
 	queue  []*write // in the order of arrival; nothing joins after closing
@@ -60,6 +58,7 @@ type Store struct {
 	committed chan struct{} // something was committed: Stream may have work
 	streaming sync.Mutex    // held by the one Stream
 	failed    atomic.Pointer[error]
+	stuck     bool // a transaction could not even be given up; for those who have seen drained
 
 	loads, replaces, conflicts, commits atomic.Int64
 }
@@ -78,13 +77,12 @@ type Counts struct {
 // mode 0700 if need be. It fails after a second if another process has it open. The error names the file; it is
 // [ErrInUse], [ErrNotStore], [ErrDamaged], [ErrNewerFormat] or what the operating system says.
 func Open(path string) (*Store, error) {
-	db, file, err := openFile(path)
+	db, err := openFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", path, err)
 	}
 	s := &Store{
 		db:        db,
-		file:      file,
 		wake:      make(chan struct{}, 1),
 		closing:   make(chan struct{}),
 		drained:   make(chan struct{}),
@@ -107,13 +105,14 @@ func (s *Store) Close() error {
 	close(s.closing)
 	s.mu.Unlock()
 	<-s.drained
+	var failed error
 	if err := s.failed.Load(); err != nil {
-		// A transaction that failed may have left bbolt's locks taken, and its Close would wait for them for ever. The
-		// file is all that another process waits for.
-		s.file.Close()
-		return *err
+		failed = *err
 	}
-	return s.db.Close()
+	if s.stuck {
+		return failed // bbolt would wait for its own locks for ever
+	}
+	return errors.Join(failed, s.db.Close())
 }
 
 // Counts returns what the store has done so far.

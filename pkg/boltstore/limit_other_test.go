@@ -1,0 +1,7 @@
+//go:build !unix
+
+package boltstore
+
+const canLimitFileSize = false
+
+func limitFileSize(uint64) {}
