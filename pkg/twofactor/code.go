@@ -62,7 +62,7 @@ func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, n
 	case step == auth.LastStep || slices.Contains(auth.Burned, step):
 		c.finding = spent
 	case step > present && !auth.burn(step, present):
-		c.finding = wrong
+		return compared{finding: wrong}, nil
 	}
 	return c, nil
 }

@@ -1,0 +1,452 @@
+package twofactor
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+)
+
+// noon is when every example begins: the first moment of a time step, a minute and an hour.
+var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
+
+const (
+	period = 30 * time.Second
+	alice  = UserID("alice@example.com")
+)
+
+// phone is an authenticator app, written from RFC 4226 §5.3 and RFC 6238 §4 alone, with a clock that may be off.
+type phone struct {
+	secret []byte
+	off    time.Duration
+}
+
+func (p phone) at(t time.Time) string { return p.step(t.Add(p.off).Unix() / 30) }
+
+func (p phone) step(step int64) string {
+	mac := hmac.New(sha1.New, p.secret)
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(step)))
+	sum := mac.Sum(nil)
+	start := sum[19] & 15
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[start:start+4])&0x7fffffff%1_000_000)
+}
+
+// wrong returns a code that belongs to no step within half an hour of now; another one for each i.
+func (p phone) wrong(now time.Time, i int) string {
+	near := map[string]bool{}
+	for step := now.Unix()/30 - 60; step <= now.Unix()/30+60; step++ {
+		near[p.step(step)] = true
+	}
+	for n := 0; ; n++ {
+		if code := fmt.Sprintf("%06d", n); !near[code] {
+			if i--; i < 0 {
+				return code
+			}
+		}
+	}
+}
+
+// box is an AEAD for tests: AES-256-GCM with a random nonce in front.
+type box struct{ gcm cipher.AEAD }
+
+func newBox(key string) box {
+	sum := sha256.Sum256([]byte(key))
+	block, err := aes.NewCipher(sum[:])
+	if err != nil {
+		panic(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err)
+	}
+	return box{gcm}
+}
+
+func (b box) Encrypt(plaintext, associated []byte) ([]byte, error) {
+	nonce := make([]byte, b.gcm.NonceSize())
+	rand.Read(nonce)
+	return b.gcm.Seal(nonce, nonce, plaintext, associated), nil
+}
+
+func (b box) Decrypt(sealed, associated []byte) ([]byte, error) {
+	n := b.gcm.NonceSize()
+	if len(sealed) < n {
+		return nil, errors.New("too short")
+	}
+	return b.gcm.Open(nil, sealed[:n], sealed[n:], associated)
+}
+
+// prf is backupcode.Keys for tests: HMAC-SHA-256, a key for each id up to the primary.
+type prf struct{ primary uint32 }
+
+func (p prf) PrimaryID() uint32 { return p.primary }
+
+func (p prf) Compute(id uint32, input []byte, length int) ([]byte, error) {
+	if id == 0 || id > p.primary {
+		return nil, fmt.Errorf("no key %d", id)
+	}
+	mac := hmac.New(sha256.New, fmt.Appendf(nil, "key %d", id))
+	mac.Write(input)
+	return mac.Sum(nil)[:length], nil
+}
+
+// broken is every kind of key, and none of them works.
+type broken struct{}
+
+var errBroken = errors.New("broken on purpose")
+
+func (broken) Encrypt(_, _ []byte) ([]byte, error)               { return nil, errBroken }
+func (broken) Decrypt(_, _ []byte) ([]byte, error)               { return nil, errBroken }
+func (broken) PrimaryID() uint32                                 { return 1 }
+func (broken) Compute(_ uint32, _ []byte, _ int) ([]byte, error) { return nil, errBroken }
+
+func testKeys() Keys {
+	return Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: prf{primary: 1}}
+}
+
+// memory is a Store in memory. It shares what it holds with those who load it: a rule that changed an account that it was
+// not given to change would be seen by the race detector, and by the next one who loads.
+type memory struct {
+	Store // what the Service does not use here: a call panics
+
+	mu       sync.Mutex
+	accounts map[UserID]*Account
+	history  []Event
+	loads    int
+	writes   []*Account // every version stored, in order
+
+	failLoad, failBefore, failAfter int // how many of the next calls fail, and when
+	appendErr                       error
+	replacing                       func() // runs before each Replace, if set
+}
+
+var errStore = errors.New("the store failed on purpose")
+
+func newMemory() *memory { return &memory{accounts: map[UserID]*Account{}} }
+
+func (m *memory) Load(ctx context.Context, user UserID) (*Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loads++
+	if m.failLoad > 0 {
+		m.failLoad--
+		return nil, errStore
+	}
+	if a := m.accounts[user]; a != nil {
+		return a, nil
+	}
+	return &Account{User: user}, nil
+}
+
+func (m *memory) Replace(ctx context.Context, next *Account) error {
+	if m.replacing != nil {
+		m.replacing()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failBefore > 0 {
+		m.failBefore--
+		return errStore
+	}
+	current := m.accounts[next.User]
+	if current == nil {
+		current = &Account{User: next.User}
+	}
+	if current.Version != next.Version-1 {
+		return &Conflict{Current: current}
+	}
+	m.accounts[next.User] = next
+	m.writes = append(m.writes, next)
+	if m.failAfter > 0 {
+		m.failAfter--
+		return errStore
+	}
+	return nil
+}
+
+func (m *memory) Append(_ context.Context, _ UserID, events []Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history = append(m.history, events...)
+	return m.appendErr
+}
+
+// events counts what has happened, over all versions.
+func (m *memory) events(user UserID, what EventType, outcome Outcome) int {
+	n := 0
+	for _, a := range m.writes {
+		for _, e := range a.Events {
+			if a.User == user && e.Type == what && e.Outcome == outcome {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func newService(store Store, policy Policy, clock func() time.Time) *Service {
+	keys := testKeys()
+	return &Service{
+		Store: store, Policy: policy, Now: clock,
+		Keys: func(context.Context) (Keys, error) { return keys, nil },
+	}
+}
+
+// world is one account and the rules, as the Service drives them, but without a store.
+type world struct {
+	testing.TB
+	rules   Rules
+	account *Account
+	now     time.Time
+	phone   phone
+	backup  string // the backup code that was last shown
+	stored  bool   // whether the last rule's change was stored
+}
+
+// newWorld begins with a user never seen.
+func newWorld(t testing.TB, preset string) *world {
+	t.Helper()
+	policy, err := Preset(preset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{TB: t, rules: Rules{policy, testKeys()}, account: &Account{User: alice}, now: noon}
+}
+
+// enabledWorld begins with 2FA switched on two minutes ago.
+func enabledWorld(t testing.TB, preset string) *world {
+	t.Helper()
+	w := newWorld(t, preset)
+	w.now = noon.Add(-2 * time.Minute)
+	w.enable()
+	w.now = noon
+	return w
+}
+
+// apply decides as decide does.
+func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
+	next := w.account.next(NewWriteID(), w.now)
+	answer, err := rule(next)
+	var nothingCompared *refusal
+	if w.stored = !errors.As(err, &nothingCompared); !w.stored {
+		return answer, nothingCompared.verdict
+	}
+	w.account = next
+	return answer, err
+}
+
+func (w *world) act(rule func(*Account) error) error {
+	_, err := apply(w, func(a *Account) (struct{}, error) { return struct{}{}, rule(a) })
+	return err
+}
+
+// request is a new request, unlike any other.
+func (w *world) request() Request {
+	return Request{ID: RandomDigest(), IP: "203.0.113.7", UserAgent: "test"}
+}
+
+// later lets time pass.
+func (w *world) later(d time.Duration) { w.now = w.now.Add(d) }
+
+// nextCode waits for the next code and returns it.
+func (w *world) nextCode() string {
+	w.later(period)
+	return w.phone.at(w.now)
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) enroll() SetUp {
+	w.Helper()
+	setUp, err := w.tryEnroll(Enroll{Request: w.request(), AuthTime: w.now})
+	w.must(err)
+	return setUp
+}
+
+func (w *world) tryEnroll(req Enroll) (SetUp, error) {
+	req.Secret = mustSecret()
+	setUp, err := apply(w, func(a *Account) (SetUp, error) { return w.rules.Enroll(a, req, w.now) })
+	if err == nil && setUp.BackupCode != nil {
+		w.backup = setUp.BackupCode.Code.Grouped()
+	}
+	return setUp, err
+}
+
+func (w *world) replace(req Replace) (SetUp, error) {
+	req.Secret = mustSecret()
+	return apply(w, func(a *Account) (SetUp, error) { return w.rules.Replace(a, req, w.now) })
+}
+
+func (w *world) confirm(req Confirm) (Confirmed, error) {
+	confirmed, err := apply(w, func(a *Account) (Confirmed, error) { return w.rules.Confirm(a, req, w.now) })
+	if err == nil && confirmed.BackupCode != nil {
+		w.backup = confirmed.BackupCode.Code.Grouped()
+	}
+	return confirmed, err
+}
+
+// enable sets 2FA up from a session.
+func (w *world) enable() {
+	w.Helper()
+	setUp := w.enroll()
+	w.phone = phone{secret: setUp.Secret}
+	_, err := w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: w.phone.at(w.now)})
+	w.must(err)
+}
+
+func (w *world) offer(req NewChallenge) (Offer, error) {
+	req.Request, req.User = w.request(), w.account.User
+	return apply(w, func(a *Account) (Offer, error) { return w.rules.Challenge(a, req, w.now) })
+}
+
+// challenge is what the host gets after a right password.
+func (w *world) challenge() Challenge {
+	w.Helper()
+	offer, err := w.offer(NewChallenge{Nonce: "nonce", AMR: []string{"pwd"}})
+	w.must(err)
+	if offer.Challenge == nil {
+		w.Fatal("no challenge")
+	}
+	return *offer.Challenge
+}
+
+func (w *world) verify(ch Challenge, m Method, code string) (SignIn, error) {
+	req := NewVerify(w.request(), ch, m, code)
+	signIn, err := apply(w, func(a *Account) (SignIn, error) { return w.rules.Verify(a, req, w.now) })
+	if err == nil && signIn.BackupCode != nil {
+		w.backup = signIn.BackupCode.Code.Grouped()
+	}
+	return signIn, err
+}
+
+// signIn is a whole sign-in with an authenticator code.
+func (w *world) signIn(code string) error {
+	w.Helper()
+	_, err := w.verify(w.challenge(), MethodTOTP, code)
+	return err
+}
+
+// backupSignIn is a whole sign-in with the backup code.
+func (w *world) backupSignIn() SignIn {
+	w.Helper()
+	signIn, err := w.verify(w.challenge(), MethodBackupCode, w.backup)
+	w.must(err)
+	return signIn
+}
+
+func (w *world) check(code string) (Checked, error) {
+	return apply(w, func(a *Account) (Checked, error) {
+		return w.rules.Check(a, Check{Request: w.request(), Code: code}, w.now)
+	})
+}
+
+func (w *world) rotate(req RotateBackup) (*RevealedBackup, error) {
+	code, err := apply(w, func(a *Account) (*RevealedBackup, error) { return w.rules.RotateBackup(a, req, w.now) })
+	if err == nil {
+		w.backup = code.Code.Grouped()
+	}
+	return code, err
+}
+
+func (w *world) revoke(req RevokeBackup) (*Grant, error) {
+	return apply(w, func(a *Account) (*Grant, error) { return w.rules.RevokeBackup(a, req, w.now) })
+}
+
+func (w *world) disable(req Disable) error {
+	return w.act(func(a *Account) error { return w.rules.Disable(a, req, w.now) })
+}
+
+func (w *world) passwordChanged() {
+	w.Helper()
+	w.must(w.act(func(a *Account) error { return w.rules.PasswordChanged(a, w.request(), w.now) }))
+}
+
+func (w *world) unlock() {
+	w.Helper()
+	w.must(w.act(func(a *Account) error {
+		return w.rules.Unlock(a, w.request(), Operator{"op", "phoned"}, w.now)
+	}))
+}
+
+// remove is what support does for a user who has lost everything.
+func (w *world) remove() {
+	w.Helper()
+	w.must(w.act(func(a *Account) error {
+		return w.rules.RemoveAuthenticator(a, w.request(), Operator{"op", "phoned"}, w.now)
+	}))
+}
+
+// mustBeOff fails unless nothing of a second factor is left.
+func (w *world) mustBeOff() {
+	w.Helper()
+	a := w.account
+	if a.Authenticator != nil || a.Pending != nil || a.BackupCode != nil || a.Grant != nil {
+		w.Errorf("left over: authenticator %v, pending %v, backup code %v, grant %v",
+			a.Authenticator != nil, a.Pending != nil, a.BackupCode != nil, a.Grant != nil)
+	}
+	if diff := cmp.Diff(CodeThrottle{}, a.Codes, cmpopts.EquateEmpty()); diff != "" {
+		w.Errorf("left over in the throttle:\n%s", diff)
+	}
+	if diff := cmp.Diff(BackupThrottle{}, a.Backups); diff != "" {
+		w.Errorf("left over in the backup throttle:\n%s", diff)
+	}
+}
+
+// present is the time step of now.
+func (w *world) present() totp.Step { return totp.Default.StepAt(w.now) }
+
+// fail gives n wrong codes, waiting out every lock.
+func (w *world) fail(n int) {
+	w.Helper()
+	for i := range n {
+		if w.now.Before(w.account.Codes.LockedUntil) {
+			w.now = w.account.Codes.LockedUntil
+		}
+		var wrong *WrongCode
+		if err := w.signIn(w.phone.wrong(w.now, i)); !errors.As(err, &wrong) {
+			w.Fatalf("wrong code %d: got %v", i, err)
+		}
+	}
+}
+
+// events are the types of what the last stored change did.
+func (w *world) events() []EventType {
+	var types []EventType
+	for _, e := range w.account.Events {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+// isErr reports whether err is of type E; it tells a verdict with details from the others.
+func isErr[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
+}
+
+func mustSecret() totp.Secret {
+	secret, err := totp.NewSecret()
+	if err != nil {
+		panic(err)
+	}
+	return secret
+}
