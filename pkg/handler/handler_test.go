@@ -206,10 +206,10 @@ func host() caller {
 	}}
 }
 
-func (c caller) key(k string) caller                    { c.idempotent = k; return c }
-func (c caller) to(user string) caller                  { c.path = map[string]string{"user": user}; return c }
-func (c caller) asking(query map[string]string) caller  { c.query = query; return c }
-func (c caller) inBase64() caller                       { c.base64 = true; return c }
+func (c caller) key(k string) caller                   { c.idempotent = k; return c }
+func (c caller) to(user string) caller                 { c.path = map[string]string{"user": user}; return c }
+func (c caller) asking(query map[string]string) caller { c.query = query; return c }
+func (c caller) inBase64() caller                      { c.base64 = true; return c }
 
 var anyone = caller{}
 
