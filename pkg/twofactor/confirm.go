@@ -71,6 +71,7 @@ func (r Rules) confirmAgain(a *Account, req Confirm, now time.Time) (Confirmed, 
 		return Confirmed{}, done, err
 	}
 	answer := Confirmed{BackupCode: signIn.BackupCode, SignIn: &signIn}
+	signIn.BackupCode = nil // of a confirmation it is an answer of its own, as it was the first time
 	if a.Enabled() {
 		answer.ActivatedAt = a.Authenticator.ActivatedAt
 	}

@@ -62,6 +62,7 @@ func (r *Reset) clone() *Reset {
 	c := clone(r)
 	if c != nil {
 		c.Approvals = slices.Clone(r.Approvals)
+		c.Subject, c.Identity = clone(r.Subject), clone(r.Identity)
 	}
 	return c
 }

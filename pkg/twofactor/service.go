@@ -170,7 +170,10 @@ func (s *Service) Challenge(ctx context.Context, req NewChallenge) (Offer, error
 	if err != nil || offer.Challenge == nil {
 		return offer, err
 	}
-	return offer, s.HostSaw(ctx, req.User, req.Request, EventChallengeIssued)
+	if err := s.HostSaw(ctx, req.User, req.Request, EventChallengeIssued); err != nil {
+		return Offer{}, err
+	}
+	return offer, nil
 }
 
 // HostSaw notes in the history what the host saw and what changes no account: a login without 2FA, a failed password,
