@@ -46,18 +46,20 @@ func (p phone) step(step int64) string {
 }
 
 // wrong returns a code that belongs to no step within half an hour of now; another one for each i.
-func (p phone) wrong(now time.Time, i int) string {
+func (p phone) wrong(now time.Time, i int) string { return p.wrongs(now, i+1)[i] }
+
+// wrongs returns n such codes.
+func (p phone) wrongs(now time.Time, n int) (codes []string) {
 	near := map[string]bool{}
 	for step := now.Unix()/30 - 60; step <= now.Unix()/30+60; step++ {
 		near[p.step(step)] = true
 	}
-	for n := 0; ; n++ {
-		if code := fmt.Sprintf("%06d", n); !near[code] {
-			if i--; i < 0 {
-				return code
-			}
+	for i := 0; len(codes) < n; i++ {
+		if code := fmt.Sprintf("%06d", i); !near[code] {
+			codes = append(codes, code)
 		}
 	}
+	return codes
 }
 
 // box is an AEAD for tests: AES-256-GCM with a random nonce in front.
