@@ -1,0 +1,57 @@
+package api_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+)
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"enroll: POST /v1/enroll, session, idempotent",
+		"enroll: POST /v1/enroll/confirm, session, idempotent",
+		"enroll: DELETE /v1/enroll, session",
+		"enroll: POST /v1/verify/enroll, challenge, idempotent",
+		"enroll: POST /v1/verify/enroll/confirm, challenge, idempotent",
+		"verify: POST /v1/verify, challenge",
+		"check: POST /v1/check, session",
+		"rotate-backup: POST /v1/backup-code, session, idempotent",
+		"rotate-backup: POST /v1/backup-code/revoke, session, idempotent",
+		"disable: POST /v1/disable, session, idempotent",
+		"status: GET /v1/status, session",
+		"status: GET /v1/history, session",
+		"challenge: POST /v1/challenges, host",
+		"challenge: POST /v1/users/{user}/events, host",
+		"jwks: GET /.well-known/jwks.json, public",
+	}
+	var got []string
+	for _, r := range api.Routes() {
+		line := r.Function + ": " + r.Key() + ", " + string(r.Caller)
+		if r.Idempotent {
+			line += ", idempotent"
+		}
+		got = append(got, line)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRoutesBelongToTheCaller(t *testing.T) {
+	t.Parallel()
+	api.Routes()[0].Path = "/changed"
+	if got := api.Routes()[0].Path; got != "/v1/enroll" {
+		t.Errorf("a caller's change reached the table: %s", got)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	t.Parallel()
+	want := []string{"enroll", "verify", "check", "rotate-backup", "disable", "status", "challenge", "jwks"}
+	if diff := cmp.Diff(want, api.Functions()); diff != "" {
+		t.Error(diff)
+	}
+}
