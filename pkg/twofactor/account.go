@@ -165,5 +165,6 @@ func (a *Account) tidy(now time.Time) {
 // not go back, the contact, and the records that let the last request be answered again.
 func (a *Account) turnOff() {
 	a.Authenticator, a.Pending, a.BackupCode, a.Grant = nil, nil, nil, nil
+	a.SignIn = nil // while 2FA is off no wrong code is counted: its retry could be searched for
 	a.Codes, a.Backups = CodeThrottle{}, BackupThrottle{}
 }

@@ -61,7 +61,7 @@ func (r Rules) passChallenge(a *Account, req Request, ch Challenge, p Purpose, n
 	if answer, again, err := r.repeated(a, req, ch, now); again {
 		return answer, true, err
 	}
-	if s := a.SignIn; a.Enabled() && s != nil && s.Challenge == ch.ID && s.Method == MethodTOTP {
+	if s := a.SignIn; s != nil && s.Challenge == ch.ID && s.Method == MethodTOTP {
 		r.countFailure(a, req, OpSignIn, "challenge_used", now)
 		return SignIn{}, true, ErrChallengeExpired
 	}

@@ -238,10 +238,13 @@ func TestSpentByBackupCode(t *testing.T) {
 func TestSpentChallengeWhenOff(t *testing.T) {
 	t.Parallel()
 	w := enabledWorld(t, "standard")
-	ch := w.challenge()
-	_, err := w.verify(ch, MethodTOTP, w.phone.at(w.now))
+	ch, code := w.challenge(), w.phone.at(w.now)
+	_, err := w.verify(ch, MethodTOTP, code)
 	w.must(err)
 	w.must(w.disable(Disable{Request: w.request(), Code: w.nextCode()}))
+	if _, err := w.verify(ch, MethodTOTP, code); !errors.Is(err, ErrChallengeExpired) {
+		t.Errorf("the code that opened it: got %v, want ErrChallengeExpired: no wrong one is counted now", err)
+	}
 	for i := range 10 {
 		if _, err := w.verify(ch, MethodTOTP, w.phone.wrong(w.now, i)); !errors.Is(err, ErrChallengeExpired) {
 			t.Errorf("got %v, want ErrChallengeExpired", err)
