@@ -182,6 +182,8 @@ func TestForgeries(t *testing.T) {
 	s := newStandIn(issuer, at(now))
 	claims := s.claims(want.User, want.Nonce)
 	good := s.sign(claims)
+	encode := base64.RawURLEncoding.EncodeToString
+	part := strings.Split(good, ".")
 	key := *s.signing
 	public := key.Key.(*ecdsa.PrivateKey).Public()
 
@@ -206,8 +208,6 @@ func TestForgeries(t *testing.T) {
 		t.Fatal(err)
 	}
 	with := func(k any) jose.JSONWebKey { return jose.JSONWebKey{Key: k, KeyID: key.KeyID} }
-	encode := base64.RawURLEncoding.EncodeToString
-	part := strings.Split(good, ".")
 	header := func(h string) string { return encode([]byte(h)) + "." + part[1] + "." }
 	otherUser, err := json.Marshal(s.claims("auth0|bob", want.Nonce))
 	if err != nil {

@@ -223,8 +223,12 @@ func TestBadKeySets(t *testing.T) {
 		"without a kid":     set(jose.JSONWebKey{Key: p256.Public()}),
 		"huge":              text(`{"keys":[],"x":"` + strings.Repeat("x", 65<<10) + `"}`),
 		"not found":         http.NotFound,
-		"an empty 204":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-		"elsewhere":         http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP,
+		"an error with keys": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			set(jose.JSONWebKey{Key: p256.Public(), KeyID: "key-1"})(w, r)
+		},
+		"an empty 204": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"elsewhere":    http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP,
 	}
 	for name, bad := range tests {
 		t.Run(name, func(t *testing.T) {
