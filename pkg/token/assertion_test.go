@@ -4,6 +4,8 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/jwt"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
+	"github.com/nightlatch/nightlatch/pkg/host"
 	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -23,6 +26,16 @@ func (s tinkSigner) Sign(raw *jwt.RawJWT) (string, error) { return s.SignAndEnco
 
 // newSigner returns a signer and its public key as any verifier gets it.
 func newSigner(t testing.TB) (tinkSigner, jose.JSONWebKey) {
+	t.Helper()
+	s, raw := newSigningKeys(t)
+	var set jose.JSONWebKeySet
+	if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("JWK set: %v, %d keys; want 1", err, len(set.Keys))
+	}
+	return s, set.Keys[0]
+}
+
+func newSigningKeys(t testing.TB) (tinkSigner, []byte) {
 	t.Helper()
 	h, err := keyset.NewHandle(jwt.ES256Template())
 	if err != nil {
@@ -36,15 +49,11 @@ func newSigner(t testing.TB) (tinkSigner, jose.JSONWebKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := jwt.JWKSetFromPublicKeysetHandle(public)
+	set, err := jwt.JWKSetFromPublicKeysetHandle(public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) != 1 {
-		t.Fatalf("JWK set: %v, %d keys; want 1", err, len(set.Keys))
-	}
-	return tinkSigner{s}, set.Keys[0]
+	return tinkSigner{s}, set
 }
 
 func assertion() twofactor.Assertion {
@@ -114,6 +123,38 @@ func TestSignAssertion(t *testing.T) {
 				t.Errorf("header %+v; want ES256, kid %q, typ nightlatch+jwt, and no more", h, key.KeyID)
 			}
 		})
+	}
+}
+
+// TestHost: what is signed here is what hosts take.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	s, set := newSigningKeys(t)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(set) }))
+	defer service.Close()
+	client, err := host.New(host.Config{
+		URL: service.URL, Audience: "https://shop.example.com", Credentials: host.ServiceKey("k"),
+		Redeemer: host.NewMemoryRedeemer(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := assertion()
+	a.IssuedAt = time.Now().UTC().Truncate(time.Second)
+	a.ExpiresAt = a.IssuedAt.Add(time.Minute)
+	signed, err := token.SignAssertion(s, service.URL, "https://shop.example.com", a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.VerifyAssertion(t.Context(), signed, host.Expected{User: string(a.Subject), Nonce: a.Nonce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(host.Claims{
+		User: string(a.Subject), Method: "totp", State: "enabled", AMR: a.AMR, AuthTime: a.IssuedAt, IssuedAt: a.IssuedAt,
+		ExpiresAt: a.ExpiresAt, ID: a.ID,
+	}, got); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 }
 
