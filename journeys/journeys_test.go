@@ -22,8 +22,30 @@ var engines = map[string][]string{
 	"bolt": {"-store", "bolt"},
 }
 
+// program is what the scripts run, built as a user would.
+var program string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "nightlatch")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "nightlatch")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/nightlatch").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
 func TestJourneys(t *testing.T) {
-	binary := build(t)
+	t.Parallel()
 	var tools tools
 	tools.oathtool, _ = needs.Look(t, "oathtool")
 	tools.zbarimg, _ = needs.Look(t, "zbarimg")
@@ -36,7 +58,7 @@ func TestJourneys(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					w := &world{
 						people: map[string]*person{}, tools: tools, dir: env.WorkDir,
-						server: &server{binary: binary, flags: flags, data: filepath.Join(env.WorkDir, "data")},
+						server: &server{program: program, flags: flags, data: filepath.Join(env.WorkDir, "data")},
 					}
 					env.Values[worldKey{}] = w
 					env.Defer(func() {
@@ -49,17 +71,6 @@ func TestJourneys(t *testing.T) {
 			})
 		})
 	}
-}
-
-// build makes the program that the scripts run, as a user would.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "nightlatch")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/nightlatch").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return binary
 }
 
 // A world is what one script plays in: a service of its own, people, and the one of them who acts.

@@ -25,10 +25,10 @@ const patience = 30 * time.Second
 
 // A server is the program under test, on a port of its own and a data directory of its own.
 type server struct {
-	binary string
-	flags  []string
-	data   string
-	policy string
+	program string // its path
+	flags   []string
+	data    string // a directory
+	policy  string // a preset
 
 	url     string
 	process *exec.Cmd
@@ -61,7 +61,7 @@ func (s *server) start() error {
 		return errors.New("the service is already running")
 	}
 	args := append([]string{"dev", "-addr", "127.0.0.1:0", "-data", s.data, "-policy", s.policy}, s.flags...)
-	process := exec.Command(s.binary, args...)
+	process := exec.Command(s.program, args...)
 	s.said = &transcript{}
 	process.Stderr = s.said
 	out, err := process.StdoutPipe()
