@@ -21,10 +21,11 @@ type decision struct {
 	Named   string // as Go names it, required
 	Skipped string `json:"-"`
 	inner   string //nolint:unused // not a field of the body
-	embedded
+	Embedded
 }
 
-type embedded struct {
+// Embedded gives its fields to the struct it is in.
+type Embedded struct {
 	Note string `json:"note,omitempty"`
 }
 
@@ -49,7 +50,7 @@ func TestDecode(t *testing.T) {
 		"replacement":   {`{"code":"\ufffd` + "\ufffd" + `"}`, new(api.CodeRequest), &api.CodeRequest{Code: "\ufffd\ufffd"}},
 		"nested":        {`{"user_id":"u","nonce":"n","amr":["pwd","hwk"],"subject":{"name":"N"}}`, new(api.ChallengeRequest), &api.ChallengeRequest{UserID: "u", Nonce: "n", AMR: []string{"pwd", "hwk"}, Subject: &api.Subject{Name: "N"}}},
 		"empty nested":  {`{"user_id":"u","nonce":"n","amr":[],"subject":{}}`, new(api.ChallengeRequest), &api.ChallengeRequest{UserID: "u", Nonce: "n", AMR: []string{}, Subject: &api.Subject{}}},
-		"other kinds":   {`{"case_version":-7,"small":-128,"identity_matches":true,"parts":[{"id":"a"},{"id":"b"}],"Named":"x","note":"y"}`, new(decision), &decision{Version: -7, Small: -128, Matches: &yes, Parts: []part{{"a"}, {"b"}}, Named: "x", embedded: embedded{"y"}}},
+		"other kinds":   {`{"case_version":-7,"small":-128,"identity_matches":true,"parts":[{"id":"a"},{"id":"b"}],"Named":"x","note":"y"}`, new(decision), &decision{Version: -7, Small: -128, Matches: &yes, Parts: []part{{"a"}, {"b"}}, Named: "x", Embedded: Embedded{"y"}}},
 		"zero is given": {`{"case_version":0,"Named":"x"}`, new(decision), &decision{Named: "x"}},
 		"no fields":     {`{}`, new(struct{}), &struct{}{}},
 	} {
@@ -109,7 +110,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"unknown, long":           {`{"` + strings.Repeat("x", 63) + `éé":1}`, new(api.CodeRequest), `"` + strings.Repeat("x", 63) + `\u2026": unknown field`},
 		"not a field":             {`{"case_version":1,"Skipped":"x"}`, new(decision), "Skipped: unknown field"},
 		"private field":           {`{"case_version":1,"inner":"x"}`, new(decision), "inner: unknown field"},
-		"embedded by name":        {`{"case_version":1,"embedded":{}}`, new(decision), "embedded: unknown field"},
+		"embedded by name":        {`{"case_version":1,"Embedded":{}}`, new(decision), "Embedded: unknown field"},
 		"Go's name":               {`{"UserID":"u"}`, new(api.ChallengeRequest), "UserID: unknown field"},
 		"another case":            {`{"Code":"1"}`, new(api.CodeRequest), "Code: unknown field, it is written code"},
 		"another case, nested":    {`{"subject":{"NAME":"N"}}`, new(api.ChallengeRequest), "subject.NAME: unknown field, it is written name"},

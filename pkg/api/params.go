@@ -27,8 +27,8 @@ func PathUser(user string) string {
 func ParsePathUser(segment string) (string, error) {
 	user := segment
 	if encoded, ok := strings.CutPrefix(segment, "="); ok {
-		decoded, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-		if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != encoded { // line breaks are skipped otherwise
+		decoded, err := base64.RawURLEncoding.DecodeString(encoded)
+		if err != nil || base64.RawURLEncoding.EncodeToString(decoded) != encoded { // one spelling: no line breaks, no bits left over
 			return "", invalid("user", "after = must come base64url without padding")
 		}
 		user = string(decoded)
