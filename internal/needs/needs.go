@@ -14,9 +14,9 @@ import (
 // and with CI=true it fails.
 func Program(tb testing.TB, name string) string {
 	tb.Helper()
-	path, found := Look(tb, name)
-	if !found {
-		tb.Skip(message(tb, name))
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Skip(tb, name)
 	}
 	return path
 }
@@ -26,19 +26,27 @@ func Program(tb testing.TB, name string) string {
 func Look(tb testing.TB, name string) (path string, found bool) {
 	tb.Helper()
 	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, true
+	if err != nil {
+		tb.Log(lacking(tb, name))
 	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal(message(tb, name))
-	}
-	tb.Log(message(tb, name))
-	tell(tb, message(tb, name))
-	return "", false
+	return path, err == nil
 }
 
-func message(tb testing.TB, name string) string {
-	return fmt.Sprintf("SKIPPED FOR LACK OF %s: %s", name, tb.Name())
+// Skip skips the test for lack of something that it cannot do without. With CI=true the test fails.
+func Skip(tb testing.TB, lack string) {
+	tb.Helper()
+	tb.Skip(lacking(tb, lack))
+}
+
+// lacking says and tells what is missing. In CI that is a failure.
+func lacking(tb testing.TB, lack string) string {
+	tb.Helper()
+	line := fmt.Sprintf("SKIPPED FOR LACK OF %s: %s", lack, tb.Name())
+	if os.Getenv("CI") == "true" {
+		tb.Fatal(line)
+	}
+	tell(tb, line)
+	return line
 }
 
 // tell appends a line to the file that make test prints at its end: go test shows what a test said only if it failed.

@@ -35,6 +35,7 @@ func TestMissingProgram(t *testing.T) {
 	const missing, line = "no-such-program", "SKIPPED FOR LACK OF no-such-program: TestSomething"
 	program := func(tb testing.TB) { Program(tb, missing) }
 	look := func(tb testing.TB) { Look(tb, missing) }
+	skip := func(tb testing.TB) { Skip(tb, missing) }
 
 	tests := []struct {
 		name, ci string
@@ -44,8 +45,10 @@ func TestMissingProgram(t *testing.T) {
 	}{
 		{"on a laptop a test that needs it is skipped and told", "", program, "skipped", true},
 		{"on a laptop a test that can do without goes on, and tells", "", look, "", true},
+		{"on a laptop a test that lacks something else is skipped and told", "", skip, "skipped", true},
 		{"in CI a test that needs it fails", "true", program, "failed", false},
 		{"in CI a test that can do without fails", "true", look, "failed", false},
+		{"in CI a test that lacks something else fails", "true", skip, "failed", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
