@@ -69,7 +69,8 @@ func (s *Store) commitQueued() {
 	}
 }
 
-// take takes what is queued and still wanted, at most maxBatch writes. It says whether no more can come.
+// take takes what is queued and still wanted, at most maxBatch writes; none, when the queue is empty. It says whether no
+// more will join.
 func (s *Store) take() (batch []*write, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +82,7 @@ func (s *Store) take() (batch []*write, last bool) {
 			batch = append(batch, w)
 		}
 	}
-	return batch, s.closed && len(s.queue) == 0
+	return batch, s.closed
 }
 
 // transact runs the batch in one transaction and makes it durable. Without a change there is nothing to make durable.

@@ -91,7 +91,7 @@ func writeOn(s *Store, i int, acknowledge func(n int64)) error {
 	}
 }
 
-// start starts the child. What it prints goes to said, line by line, until there is no more.
+// startChild starts the child. What it prints goes to said, line by line, until there is no more.
 func startChild(t *testing.T, do, path string, said func(line string)) (kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])

@@ -48,8 +48,8 @@ func start(t *testing.T, s *Store, r *receiver) (stop func() error) {
 	}
 }
 
-// store stores versions from to to of the user's account, each with an event, and returns them as the stream has them.
-func store(t *testing.T, s *Store, user twofactor.UserID, from, to int64) []twofactor.Version {
+// putVersions stores versions of the user's account, each with an event, and returns them as the stream has them.
+func putVersions(t *testing.T, s *Store, user twofactor.UserID, from, to int64) []twofactor.Version {
 	t.Helper()
 	var all []twofactor.Version
 	for n := from; n <= to; n++ {
@@ -77,7 +77,7 @@ func TestStreamDeliversInOrder(t *testing.T) {
 		var want []twofactor.Version
 		for n := range int64(35) {
 			for _, user := range []twofactor.UserID{"b", "a", "ab"} {
-				want = append(want, store(t, s, user, n+1, n+1)...)
+				want = append(want, putVersions(t, s, user, n+1, n+1)...)
 			}
 		}
 		r := &receiver{}
@@ -101,7 +101,7 @@ func TestStreamWakesForAWrite(t *testing.T) {
 		var want []twofactor.Version
 		begun := time.Now()
 		for n := range int64(3) {
-			want = append(want, store(t, s, "u", n+1, n+1)...)
+			want = append(want, putVersions(t, s, "u", n+1, n+1)...)
 			synctest.Wait()
 			wantDelivered(t, r, want)
 		}
@@ -126,7 +126,7 @@ func TestStreamResumes(t *testing.T) {
 	var want []twofactor.Version
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, path)
-		want = store(t, s, "u", 1, 103)
+		want = putVersions(t, s, "u", 1, 103)
 		ctx, cancel := context.WithCancel(t.Context())
 		r := &receiver{fail: func() error {
 			cancel() // in the midst of a delivery that succeeds
@@ -152,7 +152,7 @@ func TestStreamDeliversAgainAfterACrash(t *testing.T) {
 	var want []twofactor.Version
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, path)
-		want = store(t, s, "u", 1, 3)
+		want = putVersions(t, s, "u", 1, 3)
 		func() {
 			defer func() { recover() }()
 			r := &receiver{}
@@ -176,7 +176,7 @@ func TestStreamRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, storeIn(t))
-		want := store(t, s, "u", 1, 2)
+		want := putVersions(t, s, "u", 1, 2)
 		failures := 9
 		r := &receiver{fail: func() error {
 			if failures--; failures >= 0 {
@@ -185,7 +185,7 @@ func TestStreamRetries(t *testing.T) {
 			return nil
 		}}
 		stop := start(t, s, r)
-		want = append(want, store(t, s, "u", 3, 3)...) // joins the batch that is being tried again
+		want = append(want, putVersions(t, s, "u", 3, 3)...) // joins the batch that is being tried again
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		wantDelivered(t, r, want)
@@ -203,7 +203,7 @@ func TestStreamRetries(t *testing.T) {
 		}
 
 		r.times, failures = nil, 1
-		store(t, s, "u", 4, 4)
+		putVersions(t, s, "u", 4, 4)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(r.times) != 2 || r.times[1].Sub(r.times[0]) != firstRetry {
@@ -226,7 +226,7 @@ func TestStreamEnds(t *testing.T) {
 
 		failing := &receiver{fail: func() error { return errors.New("not now") }}
 		stop = start(t, s, failing)
-		store(t, s, "u", 1, 1)
+		putVersions(t, s, "u", 1, 1)
 		synctest.Wait()
 		if err := stop(); !errors.Is(err, context.Canceled) { // while it waits to try again
 			t.Errorf("Stream: %v, want the context's error", err)
@@ -308,7 +308,7 @@ func TestStreamKeepsTheLastThousand(t *testing.T) {
 				t.Fatalf("%d delivered: %d kept from %d on, want all from %d on", delivered, count, first, wantFirst)
 			}
 		}
-		store(t, s, "v", 1, 1) // goes on counting
+		putVersions(t, s, "v", 1, 1) // goes on counting
 		r := &receiver{}
 		stop := start(t, s, r)
 		if len(r.got) != 1 || r.got[0].User != "v" {
@@ -327,9 +327,9 @@ func TestVersionsAndItem(t *testing.T) {
 	if _, err := s.Item(t.Context(), ""); !errors.Is(err, twofactor.ErrUserID) {
 		t.Errorf("Item of no user: %v", err)
 	}
-	store(t, s, "u", 1, 3)
-	store(t, s, "uu", 1, 1)
-	store(t, s, "u", 4, 4)
+	putVersions(t, s, "u", 1, 3)
+	putVersions(t, s, "uu", 1, 1)
+	putVersions(t, s, "u", 4, 4)
 	versionOf := func(image json.RawMessage) int64 {
 		var a twofactor.Account
 		if err := json.Unmarshal(image, &a); err != nil || a.User != "u" {
@@ -347,8 +347,13 @@ func TestVersionsAndItem(t *testing.T) {
 			t.Errorf("Versions(%d) = %v, %v; want %v", n, got, err, want)
 		}
 	}
-	item, err := s.Item(t.Context(), "u")
-	if err != nil || versionOf(item) != 4 {
-		t.Errorf("Item = %s, %v; want version 4", item, err)
+	for range 2 {
+		item, err := s.Item(t.Context(), "u")
+		if err != nil || versionOf(item) != 4 {
+			t.Errorf("Item = %s, %v; want version 4", item, err)
+		}
+		images, _ := s.Versions(t.Context(), "u", 1)
+		clear(item) // they are copies
+		clear(images[0])
 	}
 }

@@ -153,8 +153,10 @@ func historyCursors(t *testing.T, store twofactor.Store) {
 	}
 	appendEvents(t, store, "u", event(7, "7"), event(8, "8"), event(9, "9"))
 	appendEvents(t, store, "uuuu", event(7, "7"), event(8, "8"), event(9, "9"))
+	seven(t, store, "vv")
 	mine := cursor("uu")
 	for name, c := range map[string]string{
+		"another user's": cursor("vv"),
 		"a prefix's":     cursor("u"),
 		"a longer one's": cursor("uuuu"),
 		"words":          "garbage",
