@@ -30,6 +30,9 @@ type compared struct {
 // compare looks for the step that a code belongs to and says what that is worth. It decides nothing: the caller counts
 // and records. Telling a future step apart burns it, so that the diagnosis is never an oracle.
 func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, now time.Time) (compared, error) {
+	if err := auth.Params.Validate(); err != nil { // a damaged item: nothing below is for such parameters
+		return compared{}, refuse(err)
+	}
 	code, err := auth.Params.Normalise(typed)
 	if err != nil {
 		return compared{}, refuse(ErrMalformedCode)

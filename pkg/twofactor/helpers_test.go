@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -9,14 +10,15 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 
 	"github.com/nightlatch/nightlatch/pkg/totp"
 )
@@ -210,17 +212,20 @@ func newService(store Store, policy Policy, clock func() time.Time) *Service {
 
 // world is one account and the rules, as the Service drives them, but without a store.
 type world struct {
-	testing.TB
+	rapid.TB
 	rules   Rules
 	account *Account
 	now     time.Time
 	phone   phone
 	backup  string // the backup code that was last shown
 	stored  bool   // whether the last rule's change was stored
+
+	lastEvent string
+	saw       func(Event) // is told every event, if set
 }
 
 // newWorld begins with a user never seen.
-func newWorld(t testing.TB, preset string) *world {
+func newWorld(t rapid.TB, preset string) *world {
 	t.Helper()
 	policy, err := Preset(preset)
 	if err != nil {
@@ -230,7 +235,7 @@ func newWorld(t testing.TB, preset string) *world {
 }
 
 // enabledWorld begins with 2FA switched on two minutes ago.
-func enabledWorld(t testing.TB, preset string) *world {
+func enabledWorld(t rapid.TB, preset string) *world {
 	t.Helper()
 	w := newWorld(t, preset)
 	w.now = noon.Add(-2 * time.Minute)
@@ -239,16 +244,45 @@ func enabledWorld(t testing.TB, preset string) *world {
 	return w
 }
 
-// apply decides as decide does.
+// apply decides as decide does, and sees that what has to hold for every decision does.
 func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
-	next := w.account.next(NewWriteID(), w.now)
+	w.Helper()
+	before := w.account
+	image := w.marshal(before)
+	next := before.next(NewWriteID(), w.now)
 	answer, err := rule(next)
+	if !bytes.Equal(image, w.marshal(before)) {
+		w.Fatalf("the rule has reached through its copy:\n%s\n%s", image, w.marshal(before))
+	}
 	var nothingCompared *refusal
 	if w.stored = !errors.As(err, &nothingCompared); !w.stored {
 		return answer, nothingCompared.verdict
 	}
 	w.account = next
+	if next.Version != before.Version+1 || next.User != before.User || len(next.Writes) != min(keptWrites, len(before.Writes)+1) {
+		w.Fatalf("version %d, writes %v after version %d, %v", next.Version, next.Writes, before.Version, before.Writes)
+	}
+	for _, e := range next.Events {
+		if e.ID <= w.lastEvent || !e.At.Equal(w.now) || e.Outcome == "" || e.Actor == "" {
+			w.Fatalf("event %+v after one with id %s", e, w.lastEvent)
+		}
+		w.lastEvent = e.ID
+		if w.saw != nil {
+			w.saw(e)
+		}
+	}
+	var stored Account
+	w.must(json.Unmarshal(w.marshal(next), &stored))
+	if diff := cmp.Diff(next, &stored, cmpopts.EquateEmpty()); diff != "" {
+		w.Fatalf("stored and loaded (-before +after):\n%s", diff)
+	}
 	return answer, err
+}
+
+func (w *world) marshal(a *Account) []byte {
+	image, err := json.Marshal(a)
+	w.must(err)
+	return image
 }
 
 func (w *world) act(rule func(*Account) error) error {
