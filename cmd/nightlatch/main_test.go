@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"html"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/nightlatch/nightlatch/internal/needs"
+)
+
+// command runs a command to its end.
+func command(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(ctx, args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args           string
+		code           int
+		stdout, stderr string // parts of them
+	}{
+		{"", 2, "", "nightlatch dev [flags]"},
+		{"help", 0, "nightlatch dev [flags]", ""},
+		{"-h", 0, "nightlatch dev [flags]", ""},
+		{"help dev", 0, "-addr", ""},
+		{"dev -h", 0, "-policy preset", ""},
+		{"dev --help", 0, "POST /dev/policy changes it until the next one", ""},
+		{"help version", 0, "which version", ""},
+		{"help nothing", 2, "", "help knows dev and version"},
+		{"version", 0, "nightlatch ", ""},
+		{"version -x", 2, "", "version takes no arguments"},
+		{"serve", 2, "", `no command "serve"`},
+		{"dev -x", 2, "", "-x; nightlatch help dev lists the flags"},
+		{"dev now", 2, "", `"now" is not a flag`},
+		{"dev -store dynamodb", 2, "", "this build has the embedded store only; DynamoDB comes next"},
+		{"dev -store etcd", 2, "", "no such store"},
+		{"dev -dynamodb-endpoint http://127.0.0.1:8000", 2, "", "-store dynamodb"},
+		{"dev -data=", 2, "", "name a directory"},
+		{"dev -addr 8787", 2, "", "an address and a port"},
+		{"dev -addr :0", 2, "", "not a loopback address"},
+		{"dev -addr 0.0.0.0:0", 2, "", "not a loopback address"},
+		{"dev -addr [::]:0", 2, "", "not a loopback address"},
+		{"dev -addr 192.0.2.1:0", 2, "", "not a loopback address"},
+		{"dev -addr example.com:0", 2, "", "not a loopback address"},
+		{"dev -addr 127.0.0.1:port", 1, "", "-addr 127.0.0.1:port"},
+		{"dev -policy nope", 1, "", "neither a preset (standard, mirox, miaxdx, midphase) nor a file"},
+	} {
+		code, stdout, stderr := command(t.Context(), strings.Fields(test.args)...)
+		if code != test.code || !strings.Contains(stdout, test.stdout) || !strings.Contains(stderr, test.stderr) || (stderr != "") != (test.code != 0) || (stdout != "") != (test.code == 0) {
+			t.Errorf("nightlatch %s: %d\nstdout: %s\nstderr: %s", test.args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestDev: it says where it is and what it needs to be called with, and ends when it is told to.
+func TestDev(t *testing.T) {
+	t.Parallel()
+	data := dataDir(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	ended := make(chan int)
+	go func() {
+		code := run(ctx, []string{"dev", "-addr", "localhost:0", "-data", data, "-quiet"}, w, io.Discard)
+		w.Close()
+		ended <- code
+	}()
+	var said strings.Builder
+	buffer := make([]byte, 4096)
+	for !strings.Contains(said.String(), "Ctrl-C") {
+		n, err := r.Read(buffer)
+		if err != nil {
+			t.Fatalf("it ended: %v, having said:\n%s", err, &said)
+		}
+		said.Write(buffer[:n])
+	}
+	for _, line := range []string{
+		`Nightlatch is running:  http://127\.0\.0\.1:\d+`, `service key: nlk_[A-Z2-7]{26}`, `webhook secret: wbhsec_[A-Z2-7]{26}`,
+		`sign in as +alice@example\.com, bob@example\.com, reviewer@example\.com, reviewer2@example\.com`, `password +correct horse`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(said.String()) {
+			t.Errorf("no line %s in:\n%s", line, &said)
+		}
+	}
+
+	// A second one can have neither the data nor the port.
+	code, _, stderr := command(t.Context(), "dev", "-addr", "127.0.0.1:0", "-data", data)
+	if code != 1 || !strings.Contains(stderr, "in use by another process; stop that, or choose another directory with -data") {
+		t.Errorf("a second one on the same data: %d, %s", code, stderr)
+	}
+	addr := regexp.MustCompile(`127\.0\.0\.1:\d+`).FindString(said.String())
+	other := t.TempDir()
+	code, _, stderr = command(t.Context(), "dev", "-addr", addr, "-data", filepath.Join(other, "data"))
+	if code != 1 || !strings.Contains(stderr, "choose another port with -addr") {
+		t.Errorf("a second one on the same port: %d, %s", code, stderr)
+	}
+	if left, _ := os.ReadDir(other); len(left) != 0 {
+		t.Errorf("one that could not have its port has made %v", left)
+	}
+
+	cancel()
+	go io.Copy(io.Discard, r)
+	if code := <-ended; code != 0 {
+		t.Errorf("ended with %d, want 0", code)
+	}
+	if conn, err := net.Dial("tcp", addr); err == nil {
+		conn.Close()
+		t.Error("the port still answers")
+	}
+}
+
+// TestDataErrors: what is wrong with the data is told, with the file's name and what to do; and no port stays taken.
+func TestDataErrors(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		edit func(dir string) error
+		want []string
+	}{
+		"service key open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "service-key"), 0o644) }, []string{"service-key", "0644", "chmod 600"}},
+		"key file open to all":    {func(dir string) error { return os.Chmod(filepath.Join(dir, "key-encryption-key.json"), 0o640) }, []string{"key-encryption-key.json", "chmod 600"}},
+		"session key open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "session-key.pem"), 0o604) }, []string{"session-key.pem", "chmod 600"}},
+		"session key is none":     {func(dir string) error { return os.WriteFile(filepath.Join(dir, "session-key.pem"), []byte("x"), 0o600) }, []string{"session-key.pem", "not a private key", "remove it"}},
+		"service key empty":       {func(dir string) error { return os.WriteFile(filepath.Join(dir, "service-key"), nil, 0o600) }, []string{"service-key", "empty"}},
+		"service key with a gap": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "service-key"), []byte("nlk_a b"), 0o600)
+		}, []string{"service-key", "remove it"}},
+		"another kind of key": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "webhook-secret"), []byte("nlk_ab"), 0o600)
+		}, []string{"webhook-secret", "remove it"}},
+		"a directory": {func(dir string) error { return os.Mkdir(filepath.Join(dir, "clock.json"), 0o700) }, []string{"clock.json", "not a regular file"}},
+		"no clock":    {func(dir string) error { return os.WriteFile(filepath.Join(dir, "clock.json"), []byte("{"), 0o600) }, []string{"clock.json", "remove it"}},
+		"a clock gone back": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "clock.json"), []byte(`{"offset_seconds":-1}`), 0o600)
+		}, []string{"clock.json", "remove it"}},
+		"no store":         {func(dir string) error { return os.WriteFile(filepath.Join(dir, "nightlatch.db"), []byte("x"), 0o600) }, []string{"nightlatch.db"}},
+		"another key file": {func(dir string) error { return os.Remove(filepath.Join(dir, "key-encryption-key.json")) }, []string{"do not open", "key-encryption-key.json"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := dataDir(t)
+			first := serve(t, data, "standard")
+			if err := first.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.edit(data); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the data is free again after the first
+				code, stdout, stderr := command(t.Context(), "dev", "-addr", "127.0.0.1:0", "-data", data)
+				if code != 1 || stdout != "" {
+					t.Errorf("started: %d %s", code, stdout)
+				}
+				for _, want := range test.want {
+					if !strings.Contains(stderr, want) {
+						t.Errorf("said %q, want %q in it", stderr, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestFirstPage runs what the page tells people to type, as it stands there.
+func TestFirstPage(t *testing.T) {
+	t.Parallel()
+	shell := needs.Program(t, "sh")
+	needs.Program(t, "curl")
+	needs.Program(t, "oathtool")
+	l := serve(t, dataDir(t), "standard")
+	page := l.want(200, l.get("/", "")).Text
+	if !strings.Contains(page, l.serviceKey) || !strings.Contains(page, l.url) {
+		t.Error("the page has no service key, or no address")
+	}
+	var script strings.Builder
+	for _, block := range regexp.MustCompile(`(?s)<pre><code>(.*?)</code></pre>`).FindAllStringSubmatch(page, -1) {
+		script.WriteString(html.UnescapeString(block[1]) + "\n")
+	}
+	said, err := exec.CommandContext(t.Context(), shell, "-euc", script.String()).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, said)
+	}
+	for _, want := range []string{
+		`(?m)^session: ey`, `(?m)^secret: [A-Z2-7]{32}$`, `(?m)^backup code: [0-9A-Z]{5}-`, `(?m)^assertion: ey`, `"state":"enabled"`,
+		`"type":"enrollment_started"|"type":"login"`, `"valid":true`, `"required":true`, `"state":"disabled"`,
+	} {
+		if !regexp.MustCompile(want).Match(said) {
+			t.Errorf("no %s in:\n%s\nof:\n%s", want, said, &script)
+		}
+	}
+	if strings.Contains(string(said), "problems/") || strings.Count(string(said), "session: ey") != 2 {
+		t.Errorf("something was refused:\n%s", said)
+	}
+}

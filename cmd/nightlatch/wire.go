@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/host"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// constructors makes every function that serves routes, by its name in api.Routes.
+var constructors = map[string]func(handler.Deps) handler.Func{
+	"enroll":        handler.Enroll,
+	"verify":        handler.Verify,
+	"check":         handler.Check,
+	"rotate-backup": handler.RotateBackup,
+	"disable":       handler.Disable,
+	"status":        handler.Status,
+	"challenge":     handler.Challenge,
+	"jwks":          handler.JWKS,
+}
+
+// functions are all functions under one policy. They never change: another policy has its own.
+type functions struct {
+	policy  twofactor.Policy
+	byRoute map[string]handler.Func
+	admin   func(context.Context, api.AdminRequest) (api.StatusResponse, error)
+}
+
+// demoAudience is the name under which the service knows the demo host.
+const demoAudience = "nightlatch-demo-host"
+
+// wire makes the functions for a policy.
+func (s *server) wire(policy twofactor.Policy) *functions {
+	deps := handler.Deps{
+		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.rules, Now: s.clock.now},
+		Keys:     s.keys.tokens,
+		JWKS:     s.keys.jwks,
+		Settings: handler.Settings{App: "Nightlatch Demo", Support: "support@example.com", Issuer: s.url, Audience: demoAudience},
+		Log:      s.log,
+	}
+	made := map[string]handler.Func{}
+	for name, construct := range constructors {
+		made[name] = construct(deps)
+	}
+	f := &functions{policy: policy, byRoute: map[string]handler.Func{}, admin: handler.Admin(deps)}
+	for _, r := range api.Routes() {
+		if made[r.Function] == nil {
+			panic("no function " + r.Function + " for " + r.Key()) // a route was added, and its function not here
+		}
+		f.byRoute[r.Key()] = made[r.Function]
+	}
+	return f
+}
+
+// routes is everything that the port answers.
+func (s *server) routes(sessionKey string, quiet bool) (http.Handler, error) {
+	sessions, err := openIdentityProvider(sessionKey, s.clock.now)
+	if err != nil {
+		return nil, err
+	}
+	client, err := host.New(host.Config{
+		URL: s.url, Audience: demoAudience, Credentials: host.ServiceKey(s.serviceKey), Redeemer: host.NewMemoryRedeemer(),
+		HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}},
+		Now:  s.clock.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	demo := &demoHost{service: client, sessions: sessions, now: s.clock.now, log: s.log}
+	gateway := newGateway(s.serviceKey, sessions, s.clock.now, s.functions.Load, s.log)
+
+	own := http.NewServeMux()
+	own.Handle("GET /{$}", s.page("index.html", s.tellPolicy))
+	own.Handle("POST /demo/login", endpoint(s.log, demo.login))
+	own.Handle("POST /demo/session", endpoint(s.log, demo.session))
+	own.Handle("GET /dev/mail", s.page("mail.html", nil))
+	own.Handle("GET /dev/mail.json", endpoint(s.log, inbox))
+	own.Handle("POST /dev/admin", endpoint(s.log, s.admin))
+	own.Handle("GET /dev/clock", endpoint(s.log, s.clock.get))
+	own.Handle("POST /dev/clock", endpoint(s.log, s.clock.set))
+	own.Handle("GET /dev/policy", endpoint(s.log, s.getPolicy))
+	own.HandleFunc("POST /dev/policy", s.setPolicy)
+	own.Handle("GET /dev/account/{user}", endpoint(s.log, s.account))
+	own.Handle("GET /dev/counters", endpoint(s.log, s.counters))
+	for name, asset := range assets() {
+		own.Handle("GET /dev/assets/"+name, asset)
+	}
+	own.Handle("/", gateway)
+
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return nil, err
+	}
+	guarded := guard(u.Port(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The API's paths are not for ServeMux, which would put // and .. in order: the gateway on AWS does not.
+		if p := r.URL.Path; p == "/" || strings.HasPrefix(p, "/demo/") || strings.HasPrefix(p, "/dev/") {
+			own.ServeHTTP(w, r)
+			return
+		}
+		gateway.ServeHTTP(w, r)
+	}))
+	if quiet {
+		return guarded, nil
+	}
+	return accessLog(s.log, guarded), nil
+}
