@@ -272,9 +272,12 @@ func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
 		}
 	}
 	var stored Account
-	w.must(json.Unmarshal(w.marshal(next), &stored))
-	if diff := cmp.Diff(next, &stored, cmpopts.EquateEmpty()); diff != "" {
-		w.Fatalf("stored and loaded (-before +after):\n%s", diff)
+	image = w.marshal(next)
+	w.must(json.Unmarshal(image, &stored))
+	if next.Version%8 == 0 || !bytes.Equal(image, w.marshal(&stored)) { // cmp is slow
+		if diff := cmp.Diff(next, &stored, cmpopts.EquateEmpty()); diff != "" {
+			w.Fatalf("stored and loaded (-before +after):\n%s", diff)
+		}
 	}
 	return answer, err
 }
