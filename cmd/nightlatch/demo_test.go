@@ -197,8 +197,15 @@ func TestEnrolInsideSignIn(t *testing.T) {
 func TestHostWithoutService(t *testing.T) {
 	t.Parallel()
 	l := serve(t, dataDir(t), "standard")
+	a, _ := l.login("alice@example.com")
+	secret := l.enroll(a.str("session"))
+	a, cookie := l.login("alice@example.com")
+	assertion := l.verify(a.str("challenge"), l.code(secret, 1))
 	if err := l.store.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if a := l.finish(cookie, assertion); a.Status != 503 || a.str("code") != "unavailable" { // there are no keys to check it with
+		t.Errorf("with an assertion: %d %s, want 503 unavailable", a.Status, a.Text)
 	}
 	for _, password := range []string{demoPassword, "wrong"} {
 		a := l.do(call{method: "POST", path: "/demo/login", body: jsonOf("email", "alice@example.com", "password", password)})

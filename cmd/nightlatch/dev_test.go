@@ -1,10 +1,15 @@
 package main
 
 import (
-	"encoding/json"
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,8 +212,7 @@ func TestAccountAndCounters(t *testing.T) {
 // wrong is a code that no step near now has.
 func wrong(l *live, secret string) string {
 	for code := range 1_000_000 {
-		text := strings.Repeat("0", 6) + string(json.Number(jsonInt(code)))
-		text = text[len(text)-6:]
+		text := fmt.Sprintf("%06d", code)
 		near := false
 		for step := -25; step <= 25; step++ {
 			near = near || l.code(secret, step) == text
@@ -219,8 +223,6 @@ func wrong(l *live, secret string) string {
 	}
 	panic("every code is near")
 }
-
-func jsonInt(n int) string { b, _ := json.Marshal(n); return string(b) }
 
 func TestMail(t *testing.T) {
 	t.Parallel()
@@ -345,5 +347,70 @@ func TestFailure(t *testing.T) {
 	}
 	if err := <-l.failed; err == nil || !strings.Contains(err.Error(), "stream") {
 		t.Errorf("failed with %v, want that the stream has ended", err)
+	}
+}
+
+// TestStopAnswers: what is under way when the server is told to stop is answered.
+func TestStopAnswers(t *testing.T) {
+	t.Parallel()
+	l := serve(t, dataDir(t), "standard")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(l.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	const body = `{"challenge":"x","method":"totp","code":"123456"}`
+	_, err = fmt.Fprintf(conn, "POST /v1/verify HTTP/1.1\r\nhost: %s\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n",
+		strings.TrimPrefix(l.url, "http://"), len(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(conn)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it is reading the body
+		t.Fatalf("%q, %v; want to be told to go on", line, err)
+	}
+	answers.ReadString('\n')
+
+	begun, stopped := make(chan struct{}), make(chan error)
+	l.http.RegisterOnShutdown(sync.OnceFunc(func() { close(begun) })) // it is stopped once more at the end
+	go func() { stopped <- l.stop() }()
+	<-begun
+	if _, err := io.WriteString(conn, body); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != 401 || !strings.Contains(string(text), "challenge_expired") {
+		t.Errorf("answered %d %s, %v; want 401 challenge_expired", response.StatusCode, text, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDataGone: what could not be kept or read is no success, and the cause is for the log alone.
+func TestDataGone(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(dataDir(t), "data")
+	l := serve(t, data, "standard")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	a := l.do(call{method: "POST", path: "/dev/clock", body: `{"offset_seconds":60}`})
+	if a.Status != 500 || a.str("code") != "internal" || strings.Contains(a.Text, data) || l.clock.offset.Load() != 0 {
+		t.Errorf("a clock that could not be kept: %d %s, offset %d", a.Status, a.Text, l.clock.offset.Load())
+	}
+	if err := l.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a := l.get("/dev/account/alice@example.com", ""); a.Status != 500 || a.str("code") != "internal" {
+		t.Errorf("an account that could not be read: %d %s", a.Status, a.Text)
+	}
+	if !strings.Contains(l.logged.String(), data) || !strings.Contains(l.logged.String(), "closed") {
+		t.Errorf("log:\n%s", l.logged)
 	}
 }

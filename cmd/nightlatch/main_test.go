@@ -3,6 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"html"
 	"io"
 	"net"
@@ -130,8 +135,12 @@ func TestDataErrors(t *testing.T) {
 		"service key open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "service-key"), 0o644) }, []string{"service-key", "0644", "chmod 600"}},
 		"key file open to all":    {func(dir string) error { return os.Chmod(filepath.Join(dir, "key-encryption-key.json"), 0o640) }, []string{"key-encryption-key.json", "chmod 600"}},
 		"session key open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "session-key.pem"), 0o604) }, []string{"session-key.pem", "chmod 600"}},
-		"session key is none":     {func(dir string) error { return os.WriteFile(filepath.Join(dir, "session-key.pem"), []byte("x"), 0o600) }, []string{"session-key.pem", "not a private key", "remove it"}},
-		"service key empty":       {func(dir string) error { return os.WriteFile(filepath.Join(dir, "service-key"), nil, 0o600) }, []string{"service-key", "empty"}},
+		"session key of a curve":  {func(dir string) error { return os.WriteFile(filepath.Join(dir, "session-key.pem"), ecKey(t), 0o600) }, []string{"session-key.pem", "not an RSA key", "remove it"}},
+		"session key cut": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "session-key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")}), 0o600)
+		}, []string{"session-key.pem", "remove it"}},
+		"session key is none": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "session-key.pem"), []byte("x"), 0o600) }, []string{"session-key.pem", "not a private key", "remove it"}},
+		"service key empty":   {func(dir string) error { return os.WriteFile(filepath.Join(dir, "service-key"), nil, 0o600) }, []string{"service-key", "empty"}},
 		"service key with a gap": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "service-key"), []byte("nlk_a b"), 0o600)
 		}, []string{"service-key", "remove it"}},
@@ -169,6 +178,20 @@ func TestDataErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ecKey is a private key that no session can be signed with.
+func ecKey(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
 // TestFirstPage runs what the page tells people to type, as it stands there.
