@@ -98,7 +98,7 @@ func help(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return usageError{fmt.Errorf("help knows dev and version, but was asked for %q", args)}
 }
 
-// version is the module's version, and the commit if it was built in its repository.
+// version is the module's version as the build knows it, and Go's.
 func version() string {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
