@@ -28,6 +28,7 @@ func TestConfig(t *testing.T) {
 		}
 		clear(given) // the store has its own copy
 	}
+	put("large", strings.Repeat("x", 10_000), 1, nil) // so that bbolt hands out its mapped memory
 	is("keyset/totp", "", 0)
 	for _, version := range []int64{-1, 0, 2} {
 		put("keyset/totp", "early", version, ErrConfigConflict)

@@ -210,8 +210,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	t.Run("a directory", func(t *testing.T) {
 		t.Parallel()
-		if _, err := Open(t.TempDir()); !errors.Is(err, ErrNotStore) {
-			t.Errorf("Open: %v, want ErrNotStore", err)
+		if _, err := Open(t.TempDir()); !errors.Is(err, ErrNotStore) || !strings.Contains(fmt.Sprint(err), "regular file") {
+			t.Errorf("Open: %v, want ErrNotStore because it is not a regular file", err)
 		}
 	})
 	t.Run("unreadable", func(t *testing.T) {

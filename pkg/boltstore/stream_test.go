@@ -328,7 +328,7 @@ func TestVersionsAndItem(t *testing.T) {
 		t.Errorf("Item of no user: %v", err)
 	}
 	putVersions(t, s, "u", 1, 3)
-	putVersions(t, s, "uu", 1, 1)
+	putVersions(t, s, "uu", 1, 50) // so that bbolt hands out its mapped memory
 	putVersions(t, s, "u", 4, 4)
 	versionOf := func(image json.RawMessage) int64 {
 		var a twofactor.Account
