@@ -1,0 +1,59 @@
+package pkg_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestRulesAreWhereTheDocumentSays looks for every file and test that docs/rules.md names.
+func TestRulesAreWhereTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, file := range glob(t, "*/*_test.go", "*/*/*_test.go", "*/storetest/*.go") {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(source)
+	}
+	names := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(names) < 50 {
+		t.Fatalf("docs/rules.md names %d things only", len(names))
+	}
+	for _, match := range names {
+		name := match[1]
+		switch {
+		case strings.HasSuffix(name, ".go"):
+			file := filepath.Join("twofactor", name)
+			if rest, ok := strings.CutPrefix(name, "pkg/"); ok {
+				file = rest
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case strings.HasPrefix(name, "Test"):
+			if !strings.Contains(tests.String(), "func "+name+"(t *testing.T)") {
+				t.Errorf("there is no test %s", name)
+			}
+		}
+	}
+}
+
+func glob(t *testing.T, patterns ...string) (files []string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	return files
+}
