@@ -128,6 +128,7 @@ func newModel(t *rapid.T) *model {
 	m.saw = func(e Event) { reach(string(e.Type)) }
 	m.told, m.pendingTold, m.formerCodes = map[int64]bool{}, map[int64]bool{}, map[string]bool{}
 	p := &m.rules.Policy
+	p.BackupIssue = pick(t, "backup_issue", BeforeConfirm, AfterActivation) // no preset has every combination
 	p.Skew = pick(t, "skew", 1, 1, 0)
 	p.MaxFailures = pick(t, "max_failures", 5, 5, 2)
 	p.MonthlyFailures = pick(t, "monthly_failures", 100, 20, 7)
@@ -1006,6 +1007,7 @@ func (m *model) newPolicy() {
 	now := m.rules.Policy
 	p, err := Preset(pick(m.t, "preset", Presets()...))
 	m.must(err)
+	p.BackupIssue = pick(m.t, "backup_issue", BeforeConfirm, AfterActivation)
 	p.Skew, p.MaxFailures, p.MonthlyFailures = now.Skew, now.MaxFailures, now.MonthlyFailures
 	p.BackupLength = now.BackupLength // of codes that a retry derives again
 	m.rules.Policy = p

@@ -95,6 +95,26 @@ func TestReplaceThenRotate(t *testing.T) {
 	w.backupSignIn()
 }
 
+// TestSetUpsOwnCodeIsOver: once another backup code was issued the set-up's own stays dead, even when that other one is used before the
+// confirmation.
+func TestSetUpsOwnCodeIsOver(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "standard")
+	w.rules.Policy.BackupUse = RequireManualNew
+	w.account.BackupCode = nil
+	setUp, err := w.replace(Replace{Request: w.request(), Code: w.phone.at(w.now)})
+	w.must(err)
+	_, err = w.rotate(RotateBackup{Request: w.request(), Code: w.nextCode()})
+	w.must(err)
+	w.backupSignIn()
+	_, err = w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: phone{secret: setUp.Secret}.at(w.now)})
+	w.must(err)
+	if _, err := w.verify(w.challenge(), MethodBackupCode, setUp.BackupCode.Code.Grouped()); !isErr[*WrongCode](err) {
+		t.Errorf("the set-up's own: got %v", err)
+	}
+	w.backupSignIn()
+}
+
 // TestReplacementLapses: a replacement that lapses, by time or by ten wrong codes, is mailed: the old phone is still the one.
 func TestReplacementLapses(t *testing.T) {
 	t.Parallel()
