@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nightlatch/nightlatch/internal/needs"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -183,7 +184,7 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	if !canLimitFileSize {
-		t.Skip("this system cannot limit the size of a file")
+		needs.Skip(t, "a limit on the size of files")
 	}
 	path := storeIn(t)
 	var acknowledged [writers]int64

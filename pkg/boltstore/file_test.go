@@ -214,19 +214,6 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("Open: %v, want ErrNotStore because it is not a regular file", err)
 		}
 	})
-	t.Run("unreadable", func(t *testing.T) {
-		t.Parallel()
-		if os.Getuid() == 0 {
-			t.Skip("root reads everything")
-		}
-		path := writeFile(t, whole)
-		if err := os.Chmod(path, 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Open(path); !errors.Is(err, os.ErrPermission) {
-			t.Errorf("Open: %v, want that it is not allowed", err)
-		}
-	})
 	t.Run("below a file", func(t *testing.T) {
 		t.Parallel()
 		if _, err := Open(filepath.Join(writeFile(t, whole), "store.db")); err == nil {

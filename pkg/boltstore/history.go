@@ -62,7 +62,8 @@ func (s *Store) History(ctx context.Context, user twofactor.UserID, page twofact
 	var next string
 	err := s.view(ctx, func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketHistory).Cursor()
-		k, v := c.Seek(before)
+		var v []byte
+		k, _ := c.Seek(before)
 		if k == nil {
 			k, v = c.Last()
 		} else {

@@ -72,15 +72,15 @@ func TestLocalKEKMadeOnceAmongRacers(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	kek, err := LocalKEK(path)
-	if err != nil {
+	if _, err := LocalKEK(path); err != nil {
 		t.Fatal(err)
 	}
 	// Whoever comes late with a key of its own leaves the one that is there.
 	if err := makeKeyFile(path); err != nil {
 		t.Errorf("late: %v", err)
 	}
-	if kek, err = LocalKEK(path); err != nil {
+	kek, err := LocalKEK(path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range sealed {
