@@ -1,0 +1,237 @@
+package twofactor
+
+import (
+	"errors"
+	"strings"
+	"time"
+)
+
+// The books of the model and the arithmetic that they need.
+
+func (m *model) step() int64 { return m.now.Unix() / 30 }
+
+// match is the latest step in the window that a code belongs to.
+func (m *model) match(p *phone, code string) (int64, bool) {
+	for d := int64(m.rules.Policy.Skew); d >= -int64(m.rules.Policy.Skew); d-- {
+		if p.step(m.step()+d) == code {
+			return m.step() + d, true
+		}
+	}
+	return 0, false
+}
+
+// knownSpent says whether a code belongs to a step anywhere near that was accepted, passed over, or told.
+func (m *model) knownSpent(p *phone, code string, last int64, told map[int64]bool) bool {
+	for d := int64(-20); d <= 20; d++ {
+		s := m.step() + d
+		if p.step(s) == code && (s == last || told[s] || s < last && -d <= int64(m.rules.Policy.Skew)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) refusal() string {
+	switch {
+	case m.suspended:
+		return "suspended"
+	case m.now.Before(m.lockEnds):
+		return "locked"
+	}
+	return ""
+}
+
+func verdictOf(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case isErr[*WrongCode](err):
+		return "wrong"
+	case isErr[*CodeReused](err):
+		return "reused"
+	case isErr[*Locked](err):
+		return "locked"
+	case errors.Is(err, ErrSuspended):
+		return "suspended"
+	}
+	return err.Error()
+}
+
+// failed counts one released outcome of a wrong code.
+func (m *model) failed() {
+	if r := m.refusal(); r != "" {
+		m.t.Fatalf("an outcome was released while %s", r)
+	}
+	p := m.rules.Policy
+	m.row++
+	m.failures = append(m.failures, m.now)
+	if over := m.row - p.MaxFailures; over >= 0 {
+		lock := time.Duration(p.LockMax)
+		if over < 6 {
+			lock = min(lock, time.Duration(p.LockBase)<<over)
+		}
+		m.lockEnds = m.now.Add(lock)
+	}
+	if m.inMonth() >= p.MonthlyFailures {
+		m.suspended = true
+	}
+}
+
+// inMonth is how many failures happened today and on the thirty days before.
+func (m *model) inMonth() (n int) {
+	today := m.now.Truncate(24 * time.Hour)
+	for _, at := range m.failures {
+		if !at.Truncate(24 * time.Hour).Before(today.AddDate(0, 0, -30)) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) newBudget() { m.failures, m.row, m.lockEnds, m.suspended = nil, 0, time.Time{}, false }
+
+// judge holds one verdict on an authenticator code against the books, and enters it. It reports whether the code was spent.
+func (m *model) judge(what, code, verdict string, skew *time.Duration) bool {
+	step, in := m.match(m.live, code)
+	free := in && step > m.last && !m.told[step]
+	if refusal := m.refusal(); refusal != "" {
+		if verdict != refusal {
+			m.t.Fatalf("%s while %s: %s", what, refusal, verdict)
+		}
+		if free {
+			reach(refusal + ": right code")
+		}
+		return false
+	}
+	switch verdict {
+	case ErrMalformedCode.Error():
+		if sixDigits(code) {
+			m.t.Fatalf("%s: %q is malformed", what, code)
+		}
+		return false
+	case "ok":
+		if !free {
+			m.t.Fatalf("%s: accepted %s: in the window %v, step %d, last %d, told %v", what, code, in, step, m.last, m.told[step])
+		}
+		m.last, m.row, m.lockEnds = step, 0, time.Time{}
+		return true
+	case "reused":
+		if free || !m.knownSpent(m.live, code, m.last, m.told) {
+			m.t.Fatalf("%s: %s was not used", what, code)
+		}
+		for s := range m.told {
+			if m.live.step(s) == code {
+				reach("told step tried again")
+			}
+		}
+		return false
+	case "wrong":
+		if in || !sixDigits(code) {
+			m.t.Fatalf("%s: %s is the code of step %d, now is %d", what, code, step, m.step())
+		}
+		m.failed()
+		m.enter(m.live, code, skew, m.told)
+		return false
+	}
+	m.t.Fatalf("%s: %s", what, verdict)
+	return false
+}
+
+func sixDigits(code string) bool { return len(code) == 6 && strings.Trim(code, "0123456789") == "" }
+
+// enter notes what a verdict has told about a step.
+func (m *model) enter(p *phone, code string, skew *time.Duration, told map[int64]bool) {
+	if skew == nil {
+		return
+	}
+	step := m.step() + int64(*skew/period)
+	if p.step(step) != code || skew.Abs() > 10*time.Minute || skew.Abs() <= time.Duration(m.rules.Policy.Skew)*period {
+		m.t.Fatalf("told that %s is off by %v", code, *skew)
+	}
+	if *skew > 0 {
+		told[step] = true
+		reach("told")
+	}
+}
+
+func skewOf(err error) *time.Duration {
+	var wrong *WrongCode
+	if errors.As(err, &wrong) {
+		return wrong.Skew
+	}
+	return nil
+}
+
+// challengeStands says whether a challenge can still let somebody in.
+func (m *model) challengeStands(c *modelChallenge, purpose Purpose) bool {
+	return c.era == m.era && c.Purpose == purpose && c.jti == "" && m.now.Before(c.ExpiresAt)
+}
+
+// repeats says whether a request is the newest success, sent again in time.
+func (m *model) repeats(c *modelChallenge, purpose Purpose, method Method, code string) bool {
+	return c.era == m.era && c.Purpose == purpose && m.newest == c && c.method == method && plain(c.code) == plain(code) &&
+		m.now.Before(c.at.Add(10*time.Minute))
+}
+
+func (m *model) succeeded(c *modelChallenge, method Method, code string, got SignIn) {
+	if got.Assertion == nil || got.Assertion.ID == "" {
+		m.t.Fatal("a sign-in without an assertion")
+	}
+	for _, other := range m.challenges {
+		if other.jti == got.Assertion.ID {
+			m.t.Fatal("two sign-ins with one jti")
+		}
+	}
+	c.method, c.code, c.at, c.jti = method, code, m.now, got.Assertion.ID
+	m.newest = c
+	if got.Grant != nil {
+		m.granted(got.Grant, GrantAny)
+	}
+}
+
+func (m *model) granted(g *Grant, scope GrantScope) {
+	m.killGrants()
+	m.grants = append(m.grants, &modelGrant{Grant: g, scope: scope, at: m.now})
+}
+
+func (m *model) killGrants() {
+	for _, g := range m.grants {
+		g.dead = true
+	}
+	if m.pendingGrant != nil {
+		m.dropPending()
+	}
+}
+
+func (m *model) dropPending() {
+	if m.pendingBackup != "" {
+		m.formerCodes[m.pendingBackup] = true
+	}
+	m.pending, m.pendingGrant, m.pendingBackup = nil, nil, ""
+}
+
+func (m *model) newBackup(code string) {
+	if m.backup != "" {
+		m.formerCodes[m.backup] = true
+	}
+	m.backup, m.backupFails, m.backupLock = code, 0, time.Time{}
+}
+
+func grouped(c *RevealedBackup) string {
+	if c == nil {
+		return ""
+	}
+	return c.Code.Grouped()
+}
+
+func (m *model) off() {
+	if m.live != nil {
+		m.former = append(m.former, *m.live)
+	}
+	m.killGrants()
+	m.dropPending()
+	m.newBackup("")
+	m.newBudget()
+	m.newest = nil
+	m.live, m.last, m.told = nil, 0, map[int64]bool{}
+}

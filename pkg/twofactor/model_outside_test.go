@@ -1,0 +1,90 @@
+package twofactor
+
+import (
+	"errors"
+	"time"
+)
+
+// What hosts, operators and time do to a history.
+
+func (m *model) newPassword() {
+	m.passwordChanged()
+	m.era++
+	m.newest = nil
+	m.row, m.lockEnds, m.backupFails, m.backupLock = 0, time.Time{}, 0, time.Time{}
+	m.killGrants()
+}
+
+func (m *model) newAddress() {
+	email := pick(m.t, "address", "a@example.com", "b@example.com", "c@example.com")
+	m.must(m.act(func(a *Account) error { return m.rules.AddressChanged(a, m.request(), email, m.now) }))
+}
+
+// openReset stands for a recovery that somebody has asked for.
+func (m *model) openReset() { m.account.Reset = &Reset{State: ResetInReview, Subject: &Sealed{}} }
+
+// newPhone is a user who has lost the old one and takes all the time there is.
+func (m *model) newPhone() {
+	m.verifyBackup(m.fresh(), m.backup)
+	m.later(14 * time.Minute)
+	m.lapse()
+	m.replaceWith("", m.drawGrant())
+	m.later(2 * time.Minute)
+	m.confirmWith(m.pendingCode(), nil)
+}
+
+func (m *model) operatorUnlocks() {
+	m.unlock()
+	m.newBudget()
+	m.backupFails, m.backupLock = 0, time.Time{}
+}
+
+func (m *model) operatorRemoves() {
+	err := m.act(func(a *Account) error { return m.rules.RemoveAuthenticator(a, m.request(), Operator{}, m.now) })
+	if m.live == nil {
+		if !errors.Is(err, ErrNotEnabled) {
+			m.t.Fatalf("remove while off: %v", err)
+		}
+		return
+	}
+	m.must(err)
+	m.off()
+	m.freshSince = m.now
+}
+
+func (m *model) erase() {
+	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), ActorHost, m.now) }))
+	m.off()
+	m.era++
+	m.newest, m.freshSince = nil, m.now
+}
+
+// newPolicy is an application that has changed its mind. The limits stay.
+func (m *model) newPolicy() {
+	now := m.rules.Policy
+	p, err := Preset(pick(m.t, "preset", Presets()...))
+	m.must(err)
+	p.BackupIssue = pick(m.t, "backup_issue", BeforeConfirm, AfterActivation)
+	p.Skew, p.MaxFailures, p.MonthlyFailures = now.Skew, now.MaxFailures, now.MonthlyFailures
+	p.BackupLength = now.BackupLength // of codes that a retry derives again
+	m.rules.Policy = p
+}
+
+func (m *model) wait() {
+	d := pick(m.t, "for", 0, 0, time.Millisecond, time.Second, period, period, period, 2*time.Minute, 14*time.Minute, 16*time.Minute, 24*time.Hour,
+		30*24*time.Hour, 31*24*time.Hour)
+	if d == 0 { // the end of a lock
+		if m.now.Before(m.lockEnds) {
+			d = m.lockEnds.Sub(m.now)
+		}
+	}
+	m.later(d)
+	m.lapse()
+}
+
+// lapse is what time does to a set-up.
+func (m *model) lapse() {
+	if m.pending != nil && !m.now.Before(m.begunAt.Add(15*time.Minute)) {
+		m.dropPending()
+	}
+}
