@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
 // engines are what the service can keep its accounts in, and the flags that choose it. Every script runs on each.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
 // blocks are the code blocks of ../README.md, by what stands behind their ticks.

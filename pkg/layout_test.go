@@ -15,7 +15,7 @@ import (
 const (
 	module = "github.com/nightlatch/nightlatch/"
 	aws    = `github\.com/aws/`
-	ours   = `(cmd|functions|internal/needs|pkg|web)(/|$)` // this module's packages, whose names stand here without the module's
+	ours   = `(cmd|functions|pkg|web)(/|$)` // this module's packages, whose names stand here without the module's
 )
 
 // A rule says what some packages must not need. Every member is a pattern for the beginning of an import path.
@@ -38,13 +38,13 @@ var rules = []rule{
 	{why: "a host imports the API's names, a signer for its requests, and no Tink, no KMS",
 		of: `pkg/host$`, never: `github\.com/tink-crypto/|` + aws + `aws-sdk-go-v2/service/kms|` + ours, but: `pkg/api$`},
 	{why: "a service's client is met in its adapter or in a main",
-		of: `(internal|pkg)/`, spare: `pkg/(dynamostore|host|identity|keyring|mail|notify)(/|$)`,
+		of: `pkg/`, spare: `pkg/(dynamostore|host|identity|keyring|mail|notify)(/|$)`,
 		never: aws + `aws-sdk-go-v2/service/`, direct: true},
 	{why: "the embedded database is the laptop's",
 		of: `(functions|pkg)/`, spare: `pkg/boltstore(/|$)`, never: `go\.etcd\.io/|pkg/boltstore$|cmd/`},
 	{why: "what tests are made of is not shipped",
-		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/twofactor/storetest$`,
-		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|internal/needs$`},
+		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/needs$|pkg/twofactor/storetest$`,
+		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|pkg/needs$`},
 
 	// Adapters do not know one another. Where two meet, the type lives in twofactor and a main joins them.
 	adapter("boltstore"), adapter("dynamostore"), adapter("identity"), adapter("keyring"), adapter("mail"), adapter("notify"),

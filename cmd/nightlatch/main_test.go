@@ -18,7 +18,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
 // command runs a command to its end.

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 

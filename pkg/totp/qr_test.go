@@ -17,7 +17,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
 // uris from the usual one to the longest that fits.

@@ -14,7 +14,7 @@ import (
 	"github.com/pquerna/otp/hotp"
 	"pgregory.net/rapid"
 
-	"github.com/nightlatch/nightlatch/internal/needs"
+	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
 // seed is the secret of the RFCs' test vectors, repeated to the length that the algorithm's hash has. RFC 6238 appendix B claims that all
