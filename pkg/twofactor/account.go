@@ -53,7 +53,7 @@ type Account struct {
 	Previous       *Previous `json:"previous,omitempty"`      // the contact before the first recent change
 	AddressChanged time.Time `json:"addr_changed,omitzero"`   // last change of address
 	FreshSince     time.Time `json:"fresh_since,omitzero"`    // a session signed in before this cannot set 2FA up
-	Challenges     []Spent   `json:"challenges,omitempty"`    // challenges that succeeded in the last ten minutes
+	Challenges     []Spent   `json:"challenges,omitempty"`    // challenges that succeeded and could be presented again
 	SignIn         *Success  `json:"sign_in,omitempty"`       // the newest success, for its retry
 	Answered       *Answered `json:"answered,omitempty"`      // the newest answer under an Idempotency-Key
 	Reset          *Reset    `json:"reset,omitempty"`         // open, or closed a short while ago
@@ -157,7 +157,7 @@ func (a *Account) tidy(now time.Time) {
 	if a.Previous != nil && !now.Before(a.Previous.Until) {
 		a.Previous = nil
 	}
-	a.Challenges = slices.DeleteFunc(a.Challenges, func(s Spent) bool { return !now.Before(s.At.Add(retryFor)) })
+	a.Challenges = slices.DeleteFunc(a.Challenges, func(s Spent) bool { return !now.Before(s.Until) })
 	a.Codes.tidy(now)
 }
 

@@ -143,7 +143,7 @@ func TestTidy(t *testing.T) {
 	begin := func() *Account {
 		return &Account{
 			Authenticator: &Authenticator{}, Pending: &Enrolment{BegunAt: noon}, Grant: &OpenGrant{ExpiresAt: noon.Add(15 * time.Minute)},
-			SignIn: &Success{At: noon}, Answered: &Answered{At: noon}, Challenges: []Spent{{At: noon}},
+			SignIn: &Success{At: noon}, Answered: &Answered{At: noon}, Challenges: []Spent{{Until: noon.Add(11 * time.Minute)}},
 			Previous: &Previous{Until: noon.Add(time.Hour)}, Codes: CodeThrottle{Days: []DayCount{{day(noon), 1}}},
 		}
 	}
@@ -155,7 +155,8 @@ func TestTidy(t *testing.T) {
 		want  string
 	}{
 		{10*time.Minute - 1, "true true true true 1 true 1"},
-		{10 * time.Minute, "true true false false 0 true 1"},
+		{10 * time.Minute, "true true false false 1 true 1"},
+		{11 * time.Minute, "true true false false 0 true 1"},
 		{15*time.Minute - 1, "true true false false 0 true 1"},
 		{15 * time.Minute, "false false false false 0 true 1"},
 		{time.Hour - 1, "false false false false 0 true 1"},
@@ -209,7 +210,7 @@ func TestEventIsCut(t *testing.T) {
 	if got := cut("a\xffb", 10); got != "a\uFFFDb" {
 		t.Errorf("cut of invalid text = %q", got)
 	}
-	if e.ID != "000000000001-0" || e.Actor != ActorUser || e.Outcome != Succeeded {
+	if e.ID != "000000000001-00" || e.Actor != ActorUser || e.Outcome != Succeeded {
 		t.Errorf("event %+v", e)
 	}
 }

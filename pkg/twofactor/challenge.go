@@ -40,9 +40,9 @@ type Subject struct {
 
 func (c Challenge) expired(now time.Time) bool { return !now.Before(c.ExpiresAt) }
 
-// knows says whether a challenge was made for this account as it is, and for this purpose. An erased account and a new
+// issued says whether a challenge was made for this account as it is, and for this purpose. An erased account and a new
 // password let no earlier challenge live.
-func (a *Account) knows(c Challenge, p Purpose) bool {
+func (a *Account) issued(c Challenge, p Purpose) bool {
 	return c.User == a.User && c.Purpose == p && c.Incarnation == a.Incarnation && c.Epoch == a.Epoch
 }
 
@@ -52,7 +52,7 @@ func (a *Account) knows(c Challenge, p Purpose) bool {
 // Another code on the challenge of the newest success is a failure whatever the code: to compare it only with the
 // remembered one, and say so for nothing, would let whoever stole a challenge search for the code that opened it.
 func (r Rules) passChallenge(a *Account, req Request, ch Challenge, p Purpose, now time.Time) (SignIn, bool, error) {
-	if !a.knows(ch, p) {
+	if !a.issued(ch, p) {
 		return SignIn{}, true, refuse(ErrChallengeExpired)
 	}
 	if err := a.Codes.refuses(now); err != nil {
@@ -136,7 +136,7 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 		}
 	}
 	if !changed {
-		return offer, refuse(nil)
+		return offer, errUnchanged
 	}
 	return offer, nil
 }

@@ -28,7 +28,8 @@ type compared struct {
 }
 
 // compare looks for the step that a code belongs to and says what that is worth. It decides nothing: the caller counts
-// and records. Telling a future step apart burns it, so that the diagnosis is never an oracle.
+// and records. Telling apart a step that could still be
+// accepted, in the future or by a process whose clock is a little behind, burns it: the diagnosis is never an oracle.
 func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, now time.Time) (compared, error) {
 	if err := auth.Params.Validate(); err != nil { // a damaged item: nothing below is for such parameters
 		return compared{}, refuse(err)
@@ -64,7 +65,7 @@ func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, n
 	switch {
 	case step == auth.LastStep || slices.Contains(auth.Burned, step):
 		c.finding = spent
-	case step > present && !auth.burn(step, present):
+	case step >= present-totp.Step(r.Policy.Skew)-1 && !auth.burn(step, present):
 		return compared{finding: wrong}, nil
 	}
 	return c, nil

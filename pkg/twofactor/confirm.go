@@ -34,7 +34,7 @@ type Confirmed struct {
 // nothing has changed for the account, and after a wrong code nothing has either.
 func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error) {
 	if req.Challenge != nil {
-		if answer, done, err := r.confirmAgain(a, req, now); done || err != nil {
+		if answer, done, err := r.confirmAgain(a, req, now); done {
 			return answer, err
 		}
 	} else if a.answered(req.Request, now) && a.Enabled() {
@@ -80,9 +80,9 @@ func (r Rules) confirmAgain(a *Account, req Confirm, now time.Time) (Confirmed, 
 
 // activate puts the pending authenticator in force.
 func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Confirmed, error) {
-	pending, op, replaced := a.Pending, EventEnabled, a.Enabled()
-	if replaced {
-		op = EventReplaced
+	pending, what := a.Pending, EventEnabled
+	if a.Enabled() {
+		what = EventReplaced
 	}
 	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
 	if err != nil {
@@ -98,7 +98,8 @@ func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Con
 		a.Codes = CodeThrottle{} // begun without the old phone: what was guessed at that one is over
 	}
 	a.Authenticator, a.Pending, a.Grant = &authenticator, nil, nil
-	a.record(req.Request, now, Event{Type: op, Method: MethodTOTP})
+	a.record(req.Request, now, Event{Type: what, Method: MethodTOTP})
+	a.proofOfLife(req.Request, now, ActorUser)
 
 	answer := Confirmed{ActivatedAt: now}
 	switch {
@@ -110,7 +111,7 @@ func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Con
 			return Confirmed{}, err
 		}
 	}
-	a.answer(req.Request, now)
+	a.remember(req.Request, now)
 	if req.Challenge != nil {
 		a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
 		signIn := a.signedIn(req.Request, *req.Challenge, MethodTOTP, true, now)

@@ -29,6 +29,6 @@ func (r Rules) Disable(a *Account, req Disable, now time.Time) error {
 	}
 	a.turnOff()
 	a.record(req.Request, now, Event{Type: EventDisabled, Method: MethodTOTP})
-	a.answer(req.Request, now)
+	a.remember(req.Request, now)
 	return nil
 }

@@ -33,7 +33,7 @@ type SetUp struct {
 
 // Enroll begins a first enrolment. An earlier one that was not confirmed is discarded.
 func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
-	if req.Challenge != nil && (!a.knows(*req.Challenge, PurposeEnroll) || a.spent(*req.Challenge) || req.Challenge.expired(now)) {
+	if req.Challenge != nil && (!a.issued(*req.Challenge, PurposeEnroll) || a.spent(*req.Challenge) || req.Challenge.expired(now)) {
 		return SetUp{}, refuse(ErrChallengeExpired)
 	}
 	if a.Enabled() {
@@ -50,9 +50,10 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 
 // fresh says whether a session is recent enough to set 2FA up: within 15 minutes, and not from before the second in
 // which the account was last opened without its authenticator. An assertion's auth_time is that second, and hosts copy
-// it, so the session which that sign-in opened passes.
+// it, so the session which that sign-in opened passes. What lies in the future is no time of a sign-in.
 func (a *Account) fresh(authTime, now time.Time) bool {
-	return now.Sub(authTime) <= freshFor && authTime.Unix() >= a.FreshSince.Unix()
+	age := now.Sub(authTime)
+	return -clockSlack <= age && age <= freshFor && authTime.Unix() >= a.FreshSince.Unix()
 }
 
 // begin puts a new authenticator on probation. What is in force stays in force.
@@ -98,7 +99,7 @@ func (r Rules) show(a *Account, pending *Enrolment) (SetUp, error) {
 // Discard drops a pending enrolment. Without one nothing changes.
 func (r Rules) Discard(a *Account) error {
 	if a.Pending == nil {
-		return refuse(nil)
+		return errUnchanged
 	}
 	a.Pending = nil
 	return nil

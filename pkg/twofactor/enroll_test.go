@@ -91,6 +91,8 @@ func TestEnrollFreshness(t *testing.T) {
 		{"now", off, func(w *world) time.Time { return w.now }, true},
 		{"15 minutes", off, func(w *world) time.Time { return w.now.Add(-15 * time.Minute) }, true},
 		{"a moment more", off, func(w *world) time.Time { return w.now.Add(-15*time.Minute - time.Millisecond) }, false},
+		{"a clock ahead", off, func(w *world) time.Time { return w.now.Add(time.Minute) }, true},
+		{"the future", off, func(w *world) time.Time { return w.now.Add(time.Minute + time.Millisecond) }, false},
 		{"unknown", off, func(w *world) time.Time { return time.Time{} }, false},
 		{"from the second of the backup sign-in", usedBackup, func(w *world) time.Time { return w.account.FreshSince.Truncate(time.Second) }, true},
 		{"from the second before it", usedBackup, func(w *world) time.Time {

@@ -80,3 +80,6 @@ func (r *refusal) Error() string { return r.verdict.Error() }
 func (r *refusal) Unwrap() error { return r.verdict }
 
 func refuse(verdict error) error { return &refusal{verdict} }
+
+// errUnchanged is the verdict on what needs no write because nothing is new: success.
+var errUnchanged = refuse(nil)

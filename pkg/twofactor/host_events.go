@@ -4,15 +4,17 @@ import (
 	"time"
 )
 
-// PasswordChanged ends what an older password has opened: challenges and grants die, locks are lifted. The 30-day
-// count stays, and so does a suspension.
+// PasswordChanged ends what an older password has opened: challenges, grants and a set-up under way die, locks are
+// lifted. The 30-day count stays, and so does a suspension.
 func (r Rules) PasswordChanged(a *Account, req Request, now time.Time) error {
 	a.Epoch++
 	a.Codes.succeed()
 	a.Backups = BackupThrottle{}
-	a.dropGrant()
-	a.Challenges, a.SignIn = nil, nil
+	a.Grant, a.Challenges, a.SignIn = nil, nil, nil
 	a.record(req, now, Event{Type: EventPasswordChanged, Actor: ActorHost})
+	if a.Pending != nil { // whoever began it may be who the password was changed against
+		a.lapse(now)
+	}
 	return nil
 }
 
@@ -23,7 +25,7 @@ func (r Rules) AddressChanged(a *Account, req Request, email string, now time.Ti
 	case err != nil:
 		return err
 	case !changed:
-		return refuse(nil)
+		return errUnchanged
 	case !a.AddressChanged.Equal(now): // the first address that is known here is a change nevertheless: the host says so
 		a.AddressChanged = now
 		a.record(req, now, Event{Type: EventAddressChanged, Actor: ActorHost})

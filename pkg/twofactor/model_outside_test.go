@@ -13,6 +13,7 @@ func (m *model) newPassword() {
 	m.newest = nil
 	m.row, m.lockEnds, m.backupFails, m.backupLock = 0, time.Time{}, 0, time.Time{}
 	m.killGrants()
+	m.dropPending()
 }
 
 func (m *model) newAddress() {

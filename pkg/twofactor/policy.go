@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -145,9 +144,6 @@ func ParsePolicy(text []byte) (Policy, error) {
 	d.DisallowUnknownFields()
 	if err := d.Decode(&whole); err != nil {
 		return Policy{}, fmt.Errorf("policy: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Policy{}, errors.New("policy: something follows the JSON object")
 	}
 	return base, base.Validate()
 }

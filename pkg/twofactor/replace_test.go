@@ -200,6 +200,14 @@ func TestProofOfLife(t *testing.T) {
 	if err := w.signIn(w.phone.wrong(w.now, 0)); !isErr[*WrongCode](err) || !w.account.Reset.Open() {
 		t.Errorf("wrong code: %v, reset open %v", err, w.account.Reset.Open())
 	}
+	setUp, err := w.replace(Replace{Request: w.request(), Code: w.phone.at(w.now)})
+	w.must(err)
+	w.account.Reset = &Reset{State: ResetReady} // asked for while the replacement was under way
+	newPhone := phone{secret: setUp.Secret}
+	if _, err := w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: newPhone.at(w.now)}); err != nil || w.account.Reset.Open() {
+		t.Errorf("confirmation: %v, reset open %v", err, w.account.Reset.Open())
+	}
+	w.account.Reset = &Reset{State: ResetReady}
 	w.remove()
 	if w.account.Reset.Open() {
 		t.Error("the reset of a removed authenticator is open")

@@ -12,8 +12,11 @@ const (
 // Spent is a challenge that succeeded. It is kept for as long as it could be presented again.
 type Spent struct {
 	Challenge Digest    `json:"id"`
-	At        time.Time `json:"at"`
+	Until     time.Time `json:"until"`
 }
+
+// clockSlack is how far the clocks of two processes may be apart.
+const clockSlack = time.Minute
 
 // Success is the newest sign-in: what is needed to answer its retry.
 type Success struct {
@@ -60,7 +63,11 @@ func (a *Account) signedIn(req Request, ch Challenge, method Method, enrolled bo
 	a.SignIn = &Success{
 		Request: req.ID, Challenge: ch.ID, At: now, Method: method, Enrolled: enrolled, State: state,
 	}
-	a.Challenges = append(a.Challenges, Spent{Challenge: ch.ID, At: now})
+	until := now.Add(retryFor)
+	if ch.ExpiresAt.After(until) {
+		until = ch.ExpiresAt
+	}
+	a.Challenges = append(a.Challenges, Spent{Challenge: ch.ID, Until: until.Add(clockSlack)})
 	return a.SignIn.answer(ch)
 }
 
@@ -97,7 +104,7 @@ func (r Rules) repeated(a *Account, req Request, ch Challenge, now time.Time) (a
 		return SignIn{}, true, err
 	}
 	if answer.Assertion == nil && answer.BackupCode == nil {
-		return SignIn{}, true, ErrChallengeExpired
+		return SignIn{}, true, ErrChallengeExpired // written, as for any other code on this challenge
 	}
 	return answer, true, nil
 }
@@ -117,7 +124,7 @@ func (a *Account) answered(req Request, now time.Time) bool {
 	return a.Answered != nil && a.Answered.Request == req.ID && now.Before(a.Answered.At.Add(retryFor))
 }
 
-// answer remembers the request for its retry.
-func (a *Account) answer(req Request, now time.Time) {
+// remember keeps the request for its retry.
+func (a *Account) remember(req Request, now time.Time) {
 	a.Answered = &Answered{Request: req.ID, At: now}
 }

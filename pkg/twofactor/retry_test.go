@@ -362,3 +362,22 @@ func (w *world) readyToConfirm() func() (any, error) {
 }
 
 func shown(s SetUp, err error) (any, error) { return s, err }
+
+// TestSpentOutlivesItsChallenge: a challenge from a process whose clock is ahead is remembered for as long as it could be
+// presented, to a process whose clock is behind as well.
+func TestSpentOutlivesItsChallenge(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "standard")
+	w.now = w.now.Add(2 * time.Second)
+	ch := w.challenge()
+	w.now = w.now.Add(-2 * time.Second)
+	_, err := w.verify(ch, MethodTOTP, w.phone.at(w.now))
+	w.must(err)
+	w.later(10*time.Minute + time.Second)
+	w.must(w.signIn(w.phone.at(w.now))) // a write, which drops what has run out
+	w.later(period)
+	w.now = ch.ExpiresAt.Add(-time.Millisecond)
+	if _, err := w.verify(ch, MethodTOTP, w.phone.at(w.now.Add(period))); !errors.Is(err, ErrChallengeExpired) {
+		t.Errorf("got %v, want ErrChallengeExpired", err)
+	}
+}

@@ -35,6 +35,6 @@ func (r Rules) RevokeBackup(a *Account, req RevokeBackup, now time.Time) (*Grant
 	}
 	a.BackupCode = nil
 	a.record(req.Request, now, Event{Type: EventBackupCodeRevoked})
-	a.answer(req.Request, now)
+	a.remember(req.Request, now)
 	return a.grant(req.Request, GrantBackupCode, now), nil
 }

@@ -42,6 +42,6 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 	if err != nil {
 		return nil, err
 	}
-	a.answer(req.Request, now)
+	a.remember(req.Request, now)
 	return code, nil
 }

@@ -22,10 +22,10 @@ type Service struct {
 }
 
 const (
-	// maxDecisions is how often a request is decided again because another write came first.
+	// maxDecisions is how often a request is decided when other writes keep coming first.
 	maxDecisions = 8
-	// firstPause is the mean pause after a second lost race; each further one doubles it.
-	firstPause = 4 * time.Millisecond
+	// firstPause is the mean pause after the second lost race; each further one doubles it.
+	firstPause = 8 * time.Millisecond
 )
 
 // decide runs one decision to its end: load, apply the rule, store, and only then tell. The rule gets a copy it may
@@ -42,7 +42,7 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 		return none, err
 	}
 	rules := Rules{Policy: s.Policy, Keys: keys}
-	for attempt := range maxDecisions {
+	for attempt := 1; ; attempt++ {
 		now := s.now()
 		next := account.next(NewWriteID(), now)
 		answer, verdict := rule(rules, next, now)
@@ -55,10 +55,12 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 			return answer, verdict
 		}
 		var conflict *Conflict
-		if !errors.As(err, &conflict) {
+		switch {
+		case !errors.As(err, &conflict):
 			return none, unavailable(err)
-		}
-		if attempt == 0 && conflict.Current != nil {
+		case attempt == maxDecisions:
+			return none, unavailable(fmt.Errorf("lost the race %d times: %w", maxDecisions, err))
+		case attempt == 1 && conflict.Current != nil:
 			account = conflict.Current // decide again at once, without a second read
 			continue
 		}
@@ -69,7 +71,6 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 			return none, err
 		}
 	}
-	return none, unavailable(fmt.Errorf("lost the race %d times", maxDecisions))
 }
 
 func (s *Service) load(ctx context.Context, user UserID) (*Account, error) {
@@ -85,7 +86,7 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Milliseco
 
 // pause waits a random while, so that those who lost a race together do not race together again.
 func pause(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(mathrand.N(firstPause << attempt))
+	timer := time.NewTimer(mathrand.N(2 * firstPause << max(0, attempt-2)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -86,6 +86,9 @@ func (t *CodeThrottle) monthly(now time.Time) int {
 
 func (t *CodeThrottle) tidy(now time.Time) {
 	t.Days = slices.DeleteFunc(t.Days, func(d DayCount) bool { return d.Day <= day(now)-monthlyDays })
+	if len(t.Days) == 0 {
+		t.Days = nil // as it is stored
+	}
 }
 
 func day(t time.Time) int64 { return int64(totp.Params{Period: 24 * 60 * 60}.StepAt(t)) }

@@ -2,6 +2,7 @@ package twofactor
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -351,5 +352,23 @@ func TestPasswordChanged(t *testing.T) {
 	if got := w.account.Codes.monthly(w.now); got != 5 {
 		t.Errorf("30-day count %d, want 5", got)
 	}
+	w.must(w.signIn(w.phone.at(w.now)))
+}
+
+// TestPasswordChangedEndsSetUp: whoever began it may be who the password was changed against.
+func TestPasswordChangedEndsSetUp(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "standard")
+	setUp, err := w.replace(Replace{Request: w.request(), Code: w.phone.at(w.now)})
+	w.must(err)
+	w.passwordChanged()
+	if got := w.events(); !slices.Contains(got, EventReplacementLapsed) {
+		t.Errorf("events %v, want that the replacement has lapsed", got)
+	}
+	stranger := phone{secret: setUp.Secret}
+	if _, err := w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: stranger.at(w.now)}); !errors.Is(err, ErrEnrolmentExpired) {
+		t.Errorf("got %v, want ErrEnrolmentExpired", err)
+	}
+	w.later(period)
 	w.must(w.signIn(w.phone.at(w.now)))
 }

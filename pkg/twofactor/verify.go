@@ -47,7 +47,7 @@ func (r Rules) Verify(a *Account, req Verify, now time.Time) (SignIn, error) {
 
 // verifyTOTP decides in the order lock, retry, comparison.
 func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error) {
-	if answer, done, err := r.passChallenge(a, req.Request, req.Challenge, PurposeVerify, now); done || err != nil {
+	if answer, done, err := r.passChallenge(a, req.Request, req.Challenge, PurposeVerify, now); done {
 		return answer, err
 	}
 	if !a.Enabled() {
@@ -62,7 +62,7 @@ func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error)
 
 // verifyBackupCode decides in the order retry, lock, comparison: a backup code is too long to be guessed by retries.
 func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, error) {
-	if !a.knows(req.Challenge, PurposeVerify) {
+	if !a.issued(req.Challenge, PurposeVerify) {
 		return SignIn{}, refuse(ErrChallengeExpired)
 	}
 	if answer, again, err := r.repeated(a, req.Request, req.Challenge, now); again {

@@ -184,6 +184,25 @@ func TestBurnedStep(t *testing.T) {
 	w.must(w.signIn(w.phone.at(w.now)))
 }
 
+// TestToldToOneRefusedByAll: the step just out of the window, told apart here, could still be accepted by a process whose
+// clock is two seconds behind.
+func TestToldToOneRefusedByAll(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []int{0, 1} {
+		w := enabledWorld(t, "standard")
+		w.rules.Policy.Skew = skew
+		w.now = totp.Default.StartOf(w.present() + 10)
+		behind := w.phone.at(w.now.Add(-time.Duration(skew+1) * period))
+		if err := w.signIn(behind); !isErr[*WrongCode](err) {
+			t.Fatalf("skew %d: got %v, want a wrong code", skew, err)
+		}
+		w.now = w.now.Add(-2 * time.Second)
+		if err := w.signIn(behind); !isErr[*CodeReused](err) {
+			t.Errorf("skew %d: two seconds behind: got %v, want reused", skew, err)
+		}
+	}
+}
+
 // TestBurnedAtMostTwenty: when there is no room to burn a future step, the answer is an ordinary wrong code.
 func TestBurnedAtMostTwenty(t *testing.T) {
 	t.Parallel()
