@@ -75,7 +75,9 @@ func TestMainJob(t *testing.T) {
 	if !cmp.Equal(claims["amr"], []any{"pwd", "otp", "mfa"}) || claims["auth_time"] != asserted["auth_time"] {
 		t.Errorf("amr %v, auth_time %v; want [pwd otp mfa] and the assertion's %v", claims["amr"], claims["auth_time"], asserted["auth_time"])
 	}
-	l.want(401, l.finish(cookie, assertion)) // once
+	if again := l.want(401, l.finish(cookie, assertion)); !strings.Contains(again.str("detail"), "over") {
+		t.Errorf("detail %q, want that the sign-in is over", again.str("detail"))
+	}
 
 	if got := l.want(200, l.get("/v1/status", done.str("session"))).str("state"); got != "enabled" {
 		t.Errorf("state %q, want enabled", got)

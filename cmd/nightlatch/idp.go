@@ -73,7 +73,7 @@ func newSessionKey() ([]byte, error) {
 
 func parseSessionKey(content []byte) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode(content)
-	if block == nil || block.Type != pemType {
+	if block == nil {
 		return nil, errors.New("is not a private key in PEM")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
