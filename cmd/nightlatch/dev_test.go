@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -335,6 +336,29 @@ func TestAccessLog(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(l.logged.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "method=GET path=/v1/history status=401 ms=") || !strings.Contains(lines[1], "method=POST path=/demo/login status=401 ms=") || strings.Contains(l.logged.String(), "SECRET") {
 		t.Errorf("log:\n%s", l.logged)
+	}
+}
+
+// TestQuiet: requests are not logged, failures are.
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	logged := &locked{}
+	s, err := start(options{addr: "127.0.0.1:0", data: dataDir(t), policy: "standard", quiet: true}, slog.New(slog.NewTextHandler(logged, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	l := &live{server: s, t: t, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	l.get("/v1/status", "")
+	if logged.String() != "" {
+		t.Errorf("log:\n%s", logged)
+	}
+	if err := s.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.want(500, l.get("/dev/account/alice@example.com", ""))
+	if !strings.Contains(logged.String(), "level=ERROR") {
+		t.Errorf("log:\n%s", logged)
 	}
 }
 
