@@ -72,7 +72,7 @@ var kinds = []kind{
 	{CodeAlreadyEnabled, http.StatusConflict, "Two-factor authentication is already on",
 		"To move to another phone, begin a replacement with a current code."},
 	{CodeEnrollmentExpired, http.StatusConflict, "This set-up has expired",
-		"Nothing has changed. Start again; a backup code that was shown with this set-up never worked."},
+		"It took too long, was discarded, or is done already. Look at the status; if nothing is on, start again."},
 	{CodeEnrollmentReplaced, http.StatusConflict, "This set-up was replaced by another",
 		"A newer set-up is under way. Finish that one, or start again."},
 	{CodeNoBackupCode, http.StatusConflict, "There is no backup code",

@@ -26,7 +26,7 @@ func typical(user twofactor.UserID, version int64) *twofactor.Account {
 		Authenticator: &twofactor.Authenticator{Secret: sealed, Params: totp.Default, ActivatedAt: now, LastStep: 59_666_666},
 		BackupCode:    &twofactor.BackupCode{KeyID: 1 << 31, Generation: 2, IssuedAt: now},
 		Contact:       &sealed,
-		Challenges:    []twofactor.Spent{{Challenge: twofactor.RandomDigest(), At: now}},
+		Challenges:    []twofactor.Spent{{Challenge: twofactor.RandomDigest(), Until: now}},
 		SignIn:        &twofactor.Success{At: now, Method: twofactor.MethodTOTP},
 		Events: []twofactor.Event{{
 			ID: fmt.Sprintf("%012d-0", version), At: now, Type: twofactor.EventLogin, Outcome: twofactor.Succeeded,

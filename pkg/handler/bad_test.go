@@ -1,8 +1,10 @@
 package handler_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,4 +261,43 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestAnotherBodyUnderAnAnsweredKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "midphase")
+	p, _ := w.enrolled("alice")
+	key := strings.Repeat("k", 16)
+	w.want(w.session("alice").key(key), "POST /v1/backup-code/revoke", body("code", p.code()), 200, "")
+	for range 5 {
+		w.want(w.session("alice").key(key), "POST /v1/backup-code/revoke", body("code", p.wrong()), 409, "conflict")
+	}
+	w.want(w.session("alice").key(key), "POST /v1/backup-code/revoke", body("code", p.code()), 429, "locked")
+}
+
+// TestLongestChallenge: what a host may tell at most still fits a challenge, and what it may not is its own mistake.
+func TestLongestChallenge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "miaxdx")
+	user, text := strings.Repeat(`"`, 128), strings.Repeat(`"`, 256)
+	request := map[string]any{
+		"user_id": user, "email": text, "label": text, "locale": text, "nonce": text, "ip": text,
+		"amr":     slices.Repeat([]string{strings.Repeat(`"`, 32)}, 8),
+		"subject": map[string]string{"name": text, "birthdate": "1990-01-31", "phone": text},
+	}
+	send := func() string {
+		b, err := json.Marshal(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	c := w.want(host(), "POST /v1/challenges", send(), 200, "")
+	w.want(anyone, "POST /v1/verify/enroll", body("challenge", c.str("challenge")), 200, "")
+	for _, name := range []string{"x\u0001", "x\u2028", "x\n"} {
+		request["label"] = name
+		w.want(host(), "POST /v1/challenges", send(), 400, "invalid_request")
+	}
+	request["label"], request["subject"] = "x", map[string]string{"birthdate": "31.1.1990"}
+	w.want(host(), "POST /v1/challenges", send(), 400, "invalid_request")
 }

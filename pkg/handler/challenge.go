@@ -2,6 +2,9 @@ package handler
 
 import (
 	"context"
+	"errors"
+	"time"
+	"unicode"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/token"
@@ -34,6 +37,9 @@ func (d Deps) challenge(ctx context.Context, c call, in api.ChallengeRequest) (o
 	}
 	offer, err := d.Service.Challenge(ctx, req)
 	if err != nil {
+		if errors.Is(err, twofactor.ErrNotEnabled) { // the host knows better: a wrong table, or a record that is gone
+			d.Log.ErrorContext(ctx, "expected enabled", "user", user)
+		}
 		return out, err
 	}
 	out = api.ChallengeResponse{
@@ -73,6 +79,11 @@ func checkChallenge(in api.ChallengeRequest) error {
 			return err
 		}
 	}
+	if s := in.Subject; s != nil && s.Birthdate != "" {
+		if _, err := time.Parse(time.DateOnly, s.Birthdate); err != nil {
+			return api.NewProblem(api.CodeInvalidRequest, "subject.birthdate: must be a date such as 1990-01-31")
+		}
+	}
 	if in.Expect != "" && in.Expect != "enabled" {
 		return api.NewProblem(api.CodeInvalidRequest, `expect: must be "enabled", or left out`)
 	}
@@ -80,6 +91,9 @@ func checkChallenge(in api.ChallengeRequest) error {
 		return api.NewProblem(api.CodeInvalidRequest, "amr: has more than 8 values")
 	}
 	for _, m := range in.AMR {
+		if err := short("amr", m); err != nil {
+			return err
+		}
 		if m == "" || len(m) > 32 {
 			return api.NewProblem(api.CodeInvalidRequest, "amr: has a value that is empty or longer than 32 bytes")
 		}
@@ -116,6 +130,11 @@ func (d Deps) hostEvent(ctx context.Context, c call, in api.HostEventRequest) (n
 func short(field, text string) error {
 	if len(text) > maxHostText {
 		return api.NewProblem(api.CodeInvalidRequest, field+": is longer than 256 bytes")
+	}
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return api.NewProblem(api.CodeInvalidRequest, field+": has a character that cannot be printed")
+		}
 	}
 	return nil
 }

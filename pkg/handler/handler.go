@@ -159,6 +159,7 @@ func (d Deps) answer(ctx context.Context, e events.APIGatewayV2HTTPRequest, r ap
 		if err := api.CheckIdempotencyKey(key); err != nil {
 			return nil, err
 		}
+		c.Request.Key = twofactor.NewDigest("idempotency-key", key, r.Key(), string(c.User))
 		c.Request.ID = twofactor.NewDigest("idempotency", key, r.Key(), string(c.User), string(body))
 	}
 	if r.Method != http.MethodPost {

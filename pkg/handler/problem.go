@@ -72,6 +72,8 @@ func problemOf(err error) *api.Problem {
 		return api.NewProblem(api.CodeLinkExpired, "")
 	case errors.Is(err, twofactor.ErrMalformedCode):
 		return api.NewProblem(api.CodeInvalidRequest, "code: does not have the form of a code of this kind")
+	case errors.Is(err, twofactor.ErrKeyReused):
+		return api.NewProblem(api.CodeConflict, "The Idempotency-Key was used for another request. Send each request under a key of its own.")
 	case errors.Is(err, twofactor.ErrMethod):
 		return api.NewProblem(api.CodeInvalidRequest, "method: must be totp, backup_code or reset_link")
 	case errors.Is(err, twofactor.ErrCursor):
@@ -99,7 +101,11 @@ func (d Deps) problem(ctx context.Context, e events.APIGatewayV2HTTPRequest, err
 		d.Log.ErrorContext(ctx, "unavailable", "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
 	case api.CodeInternal:
 		p.RequestID = e.RequestContext.RequestID
-		d.Log.ErrorContext(ctx, "internal", "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
+		what := "internal"
+		if errors.Is(err, twofactor.ErrSealed) {
+			what = "sealed" // moved, altered, or its key is gone: somebody has to look
+		}
+		d.Log.ErrorContext(ctx, what, "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
 	}
 	body, err := json.Marshal(p)
 	if err != nil {

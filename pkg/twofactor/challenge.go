@@ -46,6 +46,11 @@ func (a *Account) issued(c Challenge, p Purpose) bool {
 	return c.User == a.User && c.Purpose == p && c.Incarnation == a.Incarnation && c.Epoch == a.Epoch
 }
 
+// admitsTo says whether the challenge can be used for this purpose now.
+func (a *Account) admitsTo(c Challenge, p Purpose, now time.Time) bool {
+	return a.issued(c, p) && !a.spent(c) && !c.expired(now)
+}
+
 // passChallenge is what comes before an authenticator code is compared at a sign-in: lock, retry, and whether the
 // challenge is still good. It is done when there is an answer or a verdict.
 //
@@ -65,7 +70,7 @@ func (r Rules) passChallenge(a *Account, req Request, ch Challenge, p Purpose, n
 		r.countFailure(a, req, OpSignIn, "challenge_used", now)
 		return SignIn{}, true, ErrChallengeExpired
 	}
-	if a.spent(ch) || ch.expired(now) {
+	if !a.admitsTo(ch, p, now) {
 		return SignIn{}, true, refuse(ErrChallengeExpired)
 	}
 	return SignIn{}, false, nil

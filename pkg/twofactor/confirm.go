@@ -19,7 +19,7 @@ type Confirm struct {
 // NewConfirm names the request inside a sign-in by its challenge, enrolment and code, so that a retry of it is
 // recognised as one.
 func NewConfirm(from Request, ch Challenge, enrolment Digest, code string) Confirm {
-	from.ID = NewDigest("confirm", string(ch.ID[:]), string(enrolment[:]), plain(code))
+	from.ID = NewDigest("confirm", string(ch.ID[:]), string(enrolment[:]), plain(MethodTOTP, code))
 	return Confirm{Request: from, Enrolment: enrolment, Code: code, Challenge: &ch}
 }
 
@@ -37,7 +37,9 @@ func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error
 		if answer, done, err := r.confirmAgain(a, req, now); done {
 			return answer, err
 		}
-	} else if a.answered(req.Request, now) && a.Enabled() {
+	} else if again, err := r.answered(a, req.Request, a.confirmOperation(), now); err != nil {
+		return Confirmed{}, err
+	} else if again && a.Enabled() {
 		code, err := r.backupCodeMadeBy(a, req.Request)
 		return Confirmed{ActivatedAt: a.Authenticator.ActivatedAt, BackupCode: code}, err
 	}

@@ -18,8 +18,8 @@ func (r Rules) Disable(a *Account, req Disable, now time.Time) error {
 	if err := a.Codes.refuses(now); err != nil {
 		return err
 	}
-	if a.answered(req.Request, now) && !a.Enabled() {
-		return nil
+	if again, err := r.answered(a, req.Request, OpDisable, now); err != nil || again && !a.Enabled() {
+		return err
 	}
 	if !a.Enabled() {
 		return refuse(ErrNotEnabled)

@@ -33,17 +33,17 @@ type SetUp struct {
 
 // Enroll begins a first enrolment. An earlier one that was not confirmed is discarded.
 func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
-	if req.Challenge != nil && (!a.issued(*req.Challenge, PurposeEnroll) || a.spent(*req.Challenge) || req.Challenge.expired(now)) {
+	if req.Challenge != nil && !a.admitsTo(*req.Challenge, PurposeEnroll, now) {
 		return SetUp{}, refuse(ErrChallengeExpired)
 	}
 	if a.Enabled() {
 		return SetUp{}, refuse(ErrAlreadyEnabled)
 	}
+	if req.Challenge == nil && !a.fresh(req.AuthTime, now) { // first: a stale session is not shown a secret, either
+		return SetUp{}, refuse(&Reauthenticate{MaxAge: freshFor})
+	}
 	if a.Pending.begunBy(req.Request, now) {
 		return r.show(a, a.Pending)
-	}
-	if req.Challenge == nil && !a.fresh(req.AuthTime, now) {
-		return SetUp{}, refuse(&Reauthenticate{MaxAge: freshFor})
 	}
 	return r.begin(a, req.Request, OpEnroll, req.Secret, Digest{}, now)
 }

@@ -148,6 +148,20 @@ func erased(t *testing.T) *world {
 	return w
 }
 
+// TestStaleSessionIsShownNothing: not even what was begun under the same Idempotency-Key.
+func TestStaleSessionIsShownNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	req := Enroll{Request: w.request(), AuthTime: w.now}
+	if _, err := w.tryEnroll(req); err != nil {
+		t.Fatal(err)
+	}
+	req.AuthTime = w.now.Add(-freshFor - time.Second)
+	if setUp, err := w.tryEnroll(req); !isErr[*Reauthenticate](err) || setUp.Secret != nil {
+		t.Errorf("got %v, %v; want reauthenticate and nothing else", setUp, err)
+	}
+}
+
 // TestEnrollAgain: calling it again discards the earlier pending enrolment, its secret and its backup code.
 func TestEnrollAgain(t *testing.T) {
 	t.Parallel()

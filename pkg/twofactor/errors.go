@@ -19,6 +19,7 @@ var (
 	ErrGrantExpired      = errors.New("the grant is too old, or was already used, or is not for this")
 	ErrLinkExpired       = errors.New("the mailed link is too old, or was already used, or is not for this")
 	ErrMalformedCode     = errors.New("code does not have the form of one")
+	ErrKeyReused         = errors.New("the Idempotency-Key was used for another request")
 	ErrMethod            = errors.New("no such method")
 
 	// ErrUnavailable is returned when it could not be told who may get in: the store or the key ring failed, or too

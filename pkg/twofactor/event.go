@@ -110,7 +110,9 @@ type Request struct {
 	// ID names the request: a retry carries the same one, and gets the same answer. It is a digest of the challenge
 	// and the code, or of the Idempotency-Key with user, route and body; without either it is random. Backup codes are
 	// derived from it.
-	ID        Digest
+	ID Digest
+	// Key is a digest of the Idempotency-Key with user and route, but without the body; zero without a key.
+	Key       Digest
 	IP        string
 	UserAgent string
 }

@@ -106,7 +106,7 @@ func (w *world) act(rule func(*Account) error) error {
 
 // request is a new request, unlike any other.
 func (w *world) request() Request {
-	return Request{ID: RandomDigest(), IP: "203.0.113.7", UserAgent: "test"}
+	return Request{ID: RandomDigest(), Key: RandomDigest(), IP: "203.0.113.7", UserAgent: "test"}
 }
 
 // later lets time pass.

@@ -169,7 +169,7 @@ func (m *model) challengeStands(c *modelChallenge, purpose Purpose) bool {
 
 // repeats says whether a request is the newest success, sent again in time.
 func (m *model) repeats(c *modelChallenge, purpose Purpose, method Method, code string) bool {
-	return c.era == m.era && c.Purpose == purpose && m.newest == c && c.method == method && plain(c.code) == plain(code) &&
+	return c.era == m.era && c.Purpose == purpose && m.newest == c && c.method == method && plain(method, c.code) == plain(method, code) &&
 		m.now.Before(c.at.Add(10*time.Minute))
 }
 

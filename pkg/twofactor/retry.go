@@ -31,6 +31,7 @@ type Success struct {
 // Answered is the newest request under an Idempotency-Key that succeeded.
 type Answered struct {
 	Request Digest    `json:"req"`
+	Key     Digest    `json:"key,omitzero"`
 	At      time.Time `json:"at"`
 }
 
@@ -120,11 +121,29 @@ func (a *Account) spent(ch Challenge) bool {
 }
 
 // answered says whether this request, under the same Idempotency-Key, was the last one answered.
-func (a *Account) answered(req Request, now time.Time) bool {
-	return a.Answered != nil && a.Answered.Request == req.ID && now.Before(a.Answered.At.Add(retryFor))
+//
+// Another body under that key is a failure, whatever it says: to compare it only with the remembered request, and say so
+// for nothing, would let whoever knows the key search for the code that was in it. For the same reason the lock comes
+// first, also where nothing else asks for it.
+func (r Rules) answered(a *Account, req Request, op Operation, now time.Time) (bool, error) {
+	last := a.Answered
+	if last == nil || req.Key == (Digest{}) || last.Key != req.Key || !now.Before(last.At.Add(retryFor)) {
+		return false, nil
+	}
+	if err := a.Codes.refuses(now); err != nil {
+		return false, err
+	}
+	if last.Request == req.ID {
+		return true, nil
+	}
+	if !a.Enabled() { // nothing that could be guessed for
+		return false, nil
+	}
+	r.countFailure(a, req, op, "key_reused", now)
+	return false, ErrKeyReused
 }
 
 // remember keeps the request for its retry.
 func (a *Account) remember(req Request, now time.Time) {
-	a.Answered = &Answered{Request: req.ID, At: now}
+	a.Answered = &Answered{Request: req.ID, Key: req.Key, At: now}
 }

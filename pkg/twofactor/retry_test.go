@@ -381,3 +381,68 @@ func TestSpentOutlivesItsChallenge(t *testing.T) {
 		t.Errorf("got %v, want ErrChallengeExpired", err)
 	}
 }
+
+// TestIdempotencyKeyIsNoOracle: another body under an answered key is a failure whatever it says, so that whoever knows the
+// key cannot search for the code that was in it.
+func TestIdempotencyKeyIsNoOracle(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		preset string
+		begin  func(w *world) (try func(req Request, code string) error, code string)
+	}{
+		"revoke": {preset: "midphase", begin: func(w *world) (func(Request, string) error, string) {
+			return func(req Request, code string) error {
+				_, err := w.revoke(RevokeBackup{Request: req, Code: code})
+				return err
+			}, w.nextCode()
+		}},
+		"rotate": {preset: "standard", begin: func(w *world) (func(Request, string) error, string) {
+			return func(req Request, code string) error {
+				_, err := w.rotate(RotateBackup{Request: req, Code: code})
+				return err
+			}, w.nextCode()
+		}},
+		"confirm": {preset: "standard", begin: func(w *world) (func(Request, string) error, string) {
+			setUp, err := w.replace(Replace{Request: w.request(), Code: w.nextCode()})
+			w.must(err)
+			newPhone := phone{secret: setUp.Secret}
+			return func(req Request, code string) error {
+				_, err := w.confirm(Confirm{Request: req, Enrolment: setUp.ID, Code: code})
+				return err
+			}, newPhone.at(w.now)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := enabledWorld(t, test.preset)
+			try, code := test.begin(w)
+			first := w.request()
+			w.must(try(first, code))
+			w.must(try(first, code)) // its retry
+			for i := range 5 {
+				guess := Request{ID: RandomDigest(), Key: first.Key}
+				if err := try(guess, w.phone.wrong(w.now, i)); !errors.Is(err, ErrKeyReused) || !w.stored || w.account.Codes.Failures != i+1 {
+					t.Fatalf("guess %d: got %v, stored %v, %d failures", i, err, w.stored, w.account.Codes.Failures)
+				}
+			}
+			if err := try(first, code); !isErr[*Locked](err) {
+				t.Errorf("the right one after five others: got %v, want locked", err)
+			}
+		})
+	}
+}
+
+// TestManyBackupSignIns: each backup code can bring the next, so that only this bounds what an account remembers of them.
+func TestManyBackupSignIns(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "standard")
+	for range maxChallenges {
+		w.backupSignIn()
+	}
+	_, err := w.verify(w.challenge(), MethodBackupCode, w.backup)
+	if !isErr[*Locked](err) || w.stored || len(w.account.Challenges) != maxChallenges {
+		t.Errorf("got %v, stored %v, %d kept; want locked, unwritten, %d", err, w.stored, len(w.account.Challenges), maxChallenges)
+	}
+	w.later(retryFor + clockSlack)
+	w.backupSignIn()
+}

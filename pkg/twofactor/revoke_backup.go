@@ -22,7 +22,9 @@ func (r Rules) RevokeBackup(a *Account, req RevokeBackup, now time.Time) (*Grant
 	if err := a.Codes.refuses(now); err != nil {
 		return nil, err
 	}
-	if a.answered(req.Request, now) {
+	if again, err := r.answered(a, req.Request, OpRevokeBackup, now); err != nil {
+		return nil, err
+	} else if again {
 		if grant := a.grantOf(req.Request); grant != nil {
 			return grant, nil
 		}

@@ -22,7 +22,9 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 			return nil, err
 		}
 	}
-	if a.answered(req.Request, now) {
+	if again, err := r.answered(a, req.Request, OpRotateBackup, now); err != nil {
+		return nil, err
+	} else if again {
 		if code, err := r.backupCodeMadeBy(a, req.Request); code != nil || err != nil {
 			return code, err
 		}

@@ -1,11 +1,10 @@
 package twofactor
 
 import (
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/nightlatch/nightlatch/pkg/backupcode"
+	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
 // Verify is the second factor of a sign-in.
@@ -18,18 +17,24 @@ type Verify struct {
 
 // NewVerify names the request by its challenge and code, so that a retry of it is recognised as one.
 func NewVerify(from Request, ch Challenge, m Method, code string) Verify {
-	from.ID = NewDigest("verify", string(ch.ID[:]), string(m), plain(code))
+	from.ID = NewDigest("verify", string(ch.ID[:]), string(m), plain(m, code))
 	return Verify{Request: from, Challenge: ch, Method: m, Code: code}
 }
 
-// plain is a code without what people put between its characters.
-func plain(code string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) {
-			return -1
+// plain is a code as it is compared, however it was typed; what cannot be one stays as it is.
+func plain(m Method, typed string) string {
+	if m == MethodBackupCode {
+		if code, err := backupcode.Normalise(typed); err == nil {
+			return string(code)
 		}
-		return unicode.ToUpper(r)
-	}, code)
+		return typed
+	}
+	for _, digits := range []int{6, 8} {
+		if code, err := (totp.Params{Digits: digits}).Normalise(typed); err == nil {
+			return code
+		}
+	}
+	return typed
 }
 
 // Verify lets the user in, or says why not. What it lets in is decided here alone.
@@ -60,6 +65,10 @@ func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error)
 	return a.signedIn(req.Request, req.Challenge, MethodTOTP, false, now), nil
 }
 
+// maxChallenges bounds how many spent challenges an account remembers. Time steps bound those of authenticator codes;
+// backup codes, each of which can bring the next one, wait until the oldest is forgotten.
+const maxChallenges = 40
+
 // verifyBackupCode decides in the order retry, lock, comparison: a backup code is too long to be guessed by retries.
 func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, error) {
 	if !a.issued(req.Challenge, PurposeVerify) {
@@ -72,12 +81,14 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 		return SignIn{}, err
 	}
 	switch {
-	case a.spent(req.Challenge) || req.Challenge.expired(now):
+	case !a.admitsTo(req.Challenge, PurposeVerify, now):
 		return SignIn{}, refuse(ErrChallengeExpired)
 	case !a.Enabled():
 		return SignIn{}, refuse(ErrNotEnabled)
 	case a.BackupCode == nil:
 		return SignIn{}, refuse(ErrNoBackupCode)
+	case len(a.Challenges) >= maxChallenges:
+		return SignIn{}, refuse(&Locked{Until: a.Challenges[0].Until})
 	}
 	code, err := backupcode.Normalise(req.Code)
 	if err != nil {
