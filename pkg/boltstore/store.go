@@ -3,8 +3,9 @@
 // and package storetest says the rest.
 //
 // Writers queue. One goroutine takes all that is queued, runs it in one bbolt transaction, syncs the file once and only
-// then answers, so that many writers share the price of one and none waits for a timer (commit.go). Readers see the last
-// committed state and wait for nobody.
+// then answers, so that many writers share the price of one and none waits for a timer (commit.go). Readers wait for
+// nobody and see the newest state, perhaps while it is still being synced: what they decide on it is told only after a
+// sync of their own.
 //
 // Every stored version of an account is appended to a log in the same transaction as the account itself; Stream delivers
 // it, as DynamoDB Streams does on AWS (stream.go).
