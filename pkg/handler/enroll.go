@@ -75,16 +75,16 @@ func (d Deps) setUp(s twofactor.SetUp, err error) (api.SetUpResponse, error) {
 		return api.SetUpResponse{}, err
 	}
 	uri := s.Params.URI(s.Secret, d.Settings.App, s.Account)
-	svg, err := totp.QRSVG(uri)
+	code, err := totp.NewQR(uri)
 	if err != nil {
 		return api.SetUpResponse{}, err
 	}
-	png, err := totp.QRPNG(uri)
+	png, err := code.PNG()
 	if err != nil {
 		return api.SetUpResponse{}, err
 	}
 	return api.SetUpResponse{
-		EnrollmentID: s.ID.String(), ManualSecret: s.Secret.Base32(), OTPAuthURI: uri, QRSVG: svg,
+		EnrollmentID: s.ID.String(), ManualSecret: s.Secret.Base32(), OTPAuthURI: uri, QRSVG: code.SVG(),
 		QRPNG:      "data:image/png;base64," + base64.StdEncoding.EncodeToString(png),
 		BackupCode: grouped(s.BackupCode), ExpiresAt: s.ExpiresAt,
 	}, nil

@@ -20,17 +20,33 @@ const (
 // ErrTooLong is the error for a URI that no QR code can hold: over 2,953 bytes (ISO/IEC 18004, table 7, version 40-L).
 var ErrTooLong = errors.New("totp: the key URI does not fit a QR code: shorten the issuer or the account name")
 
-// QRPNG draws the QR code of uri in black on white with its quiet zone, 8 pixels to the module.
-func QRPNG(uri string) ([]byte, error) {
-	modules, err := encode(uri)
-	if err != nil {
-		return nil, err
+// QR is the QR code of a key URI, black on white with its quiet zone. Making it is most of the work; it can be drawn in
+// both ways.
+type QR struct {
+	modules image.Image // without the quiet zone
+	side    int         // of that, in modules
+}
+
+// NewQR makes the QR code of uri. The error is [ErrTooLong].
+//
+// Error correction level M, which survives a smudged screen, is preferred to L, which holds a quarter more. The library's
+// only error is that the text is too long; it quotes the text, and with it the secret, so it goes no further.
+func NewQR(uri string) (QR, error) {
+	for _, level := range [...]qr.ErrorCorrectionLevel{qr.M, qr.L} {
+		if code, err := qr.Encode(uri, level, qr.Unicode); err == nil {
+			return QR{code, code.Bounds().Dx()}, nil
+		}
 	}
-	side := (modules.side + 2*quietZone) * scale
+	return QR{}, ErrTooLong
+}
+
+// PNG draws it with 8 pixels to the module.
+func (q QR) PNG() ([]byte, error) {
+	side := (q.side + 2*quietZone) * scale
 	picture := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
 	for y := range side {
 		for x := range side {
-			if modules.dark(x/scale-quietZone, y/scale-quietZone) {
+			if q.dark(x/scale-quietZone, y/scale-quietZone) {
 				picture.SetColorIndex(x, y, 1)
 			}
 		}
@@ -42,18 +58,14 @@ func QRPNG(uri string) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// QRSVG draws the QR code of uri in black on white with its quiet zone, as an <svg> element that takes the size of its
-// container, is safe to inline in a page and does not depend on the page's styles.
-func QRSVG(uri string) (string, error) {
-	modules, err := encode(uri)
-	if err != nil {
-		return "", err
-	}
+// SVG draws it as an <svg> element that takes the size of its container, is safe to inline in a page and does not depend
+// on the page's styles.
+func (q QR) SVG() string {
 	var path strings.Builder
-	for y := range modules.side {
-		for x := 0; x < modules.side; x++ {
+	for y := range q.side {
+		for x := 0; x < q.side; x++ {
 			start := x
-			for modules.dark(x, y) {
+			for q.dark(x, y) {
 				x++
 			}
 			if run := x - start; run > 0 {
@@ -61,29 +73,12 @@ func QRSVG(uri string) (string, error) {
 			}
 		}
 	}
-	side := modules.side + 2*quietZone
+	side := q.side + 2*quietZone
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" shape-rendering="crispEdges" role="img" aria-label="QR code">`+
-		`<rect width="%d" height="%d" fill="#fff"/><path fill="#000" d="%s"/></svg>`, side, side, side, side, path.String()), nil
-}
-
-// matrix is a QR code without its quiet zone.
-type matrix struct {
-	image.Image
-	side int // in modules
+		`<rect width="%d" height="%d" fill="#fff"/><path fill="#000" d="%s"/></svg>`, side, side, side, side, path.String())
 }
 
 // dark reports whether the module is; outside of the code none is.
-func (m matrix) dark(x, y int) bool {
-	return image.Pt(x, y).In(m.Bounds()) && m.At(x, y) == color.Black
-}
-
-// encode prefers error correction level M, which survives a smudged screen, to L, which holds a quarter more. The library's
-// only error is that the text is too long; it quotes the text, and with it the secret, so it goes no further.
-func encode(uri string) (matrix, error) {
-	for _, level := range [...]qr.ErrorCorrectionLevel{qr.M, qr.L} {
-		if code, err := qr.Encode(uri, level, qr.Unicode); err == nil {
-			return matrix{code, code.Bounds().Dx()}, nil
-		}
-	}
-	return matrix{}, ErrTooLong
+func (q QR) dark(x, y int) bool {
+	return image.Pt(x, y).In(q.modules.Bounds()) && q.modules.At(x, y) == color.Black
 }

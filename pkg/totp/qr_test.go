@@ -46,13 +46,29 @@ func readBack(t *testing.T, zbarimg, file string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
+func drawPNG(uri string) ([]byte, error) {
+	code, err := NewQR(uri)
+	if err != nil {
+		return nil, err
+	}
+	return code.PNG()
+}
+
+func drawSVG(uri string) (string, error) {
+	code, err := NewQR(uri)
+	if err != nil {
+		return "", err
+	}
+	return code.SVG(), nil
+}
+
 func TestQRPNGScans(t *testing.T) {
 	t.Parallel()
 	zbarimg := needs.Program(t, "zbarimg")
 	for name, uri := range uris() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			picture, err := QRPNG(uri)
+			picture, err := drawPNG(uri)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,7 +89,7 @@ func TestQRSVGScans(t *testing.T) {
 	for name, uri := range uris() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			drawing, err := QRSVG(uri)
+			drawing, err := drawSVG(uri)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +141,7 @@ func modulesOf(t *testing.T, picture []byte) [][]bool {
 
 func TestQRPNGIsSharpAndQuiet(t *testing.T) {
 	t.Parallel()
-	picture, err := QRPNG(uris()["usual"])
+	picture, err := drawPNG(uris()["usual"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,11 +171,11 @@ func TestQRSVGIsTheSamePicture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			uri := uris()[name]
-			picture, err := QRPNG(uri)
+			picture, err := drawPNG(uri)
 			if err != nil {
 				t.Fatal(err)
 			}
-			drawing, err := QRSVG(uri)
+			drawing, err := drawSVG(uri)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +212,7 @@ func TestQRSVGIsTheSamePicture(t *testing.T) {
 func TestQRSVGIsSafeToInline(t *testing.T) {
 	t.Parallel()
 	const hostile = `otpauth://totp/"><script>alert(1)</script>&amp;<style>`
-	drawing, err := QRSVG(hostile)
+	drawing, err := drawSVG(hostile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +263,7 @@ func TestQRLevel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, err := encode(uris()[name])
+			code, err := NewQR(uris()[name])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,12 +278,12 @@ func TestQRLevel(t *testing.T) {
 func TestQRTooLong(t *testing.T) {
 	t.Parallel()
 	uri := Default.URI(seed(SHA1), "Example", strings.Repeat("花", 400))
-	if picture, err := QRPNG(uri); !errors.Is(err, ErrTooLong) || picture != nil {
-		t.Errorf("QRPNG = %d bytes, %v, want ErrTooLong", len(picture), err)
+	if picture, err := drawPNG(uri); !errors.Is(err, ErrTooLong) || picture != nil {
+		t.Errorf("PNG = %d bytes, %v, want ErrTooLong", len(picture), err)
 	}
-	drawing, err := QRSVG(uri)
+	drawing, err := drawSVG(uri)
 	if !errors.Is(err, ErrTooLong) || drawing != "" {
-		t.Errorf("QRSVG = %d bytes, %v, want ErrTooLong", len(drawing), err)
+		t.Errorf("SVG = %d bytes, %v, want ErrTooLong", len(drawing), err)
 	}
 	if err != nil && strings.Contains(err.Error(), seed(SHA1).Base32()) {
 		t.Errorf("the error quotes the secret: %.200v", err)
@@ -278,7 +294,7 @@ func BenchmarkQRSVG(b *testing.B) {
 	uri := uris()["usual"]
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := QRSVG(uri); err != nil {
+		if _, err := drawSVG(uri); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -288,7 +304,7 @@ func BenchmarkQRPNG(b *testing.B) {
 	uri := uris()["usual"]
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := QRPNG(uri); err != nil {
+		if _, err := drawPNG(uri); err != nil {
 			b.Fatal(err)
 		}
 	}
