@@ -1,10 +1,11 @@
 package twofactor
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -123,29 +124,63 @@ func Preset(name string) (Policy, error) {
 // ParsePolicy reads a policy in JSON: settings on top of the preset named by "preset" (standard without one). Unknown
 // settings and contradictions are refused.
 func ParsePolicy(text []byte) (Policy, error) {
-	var named struct {
-		Preset string `json:"preset"`
+	var settings map[string]json.RawMessage
+	var syntax *json.SyntaxError
+	switch err := json.Unmarshal(text, &settings); {
+	case errors.As(err, &syntax):
+		return Policy{}, fmt.Errorf("policy: is not JSON: %w", err)
+	case err != nil || settings == nil:
+		return Policy{}, errors.New("policy: is not a JSON object")
 	}
-	if err := json.Unmarshal(text, &named); err != nil {
-		return Policy{}, fmt.Errorf("policy: %w", err)
+	preset := "standard"
+	if named, ok := settings["preset"]; ok {
+		if err := parseSetting(named, &preset); err != nil {
+			return Policy{}, fmt.Errorf("policy: preset: %w", err)
+		}
+		delete(settings, "preset")
 	}
-	if named.Preset == "" {
-		named.Preset = "standard"
-	}
-	base, err := Preset(named.Preset)
+	p, err := Preset(preset)
 	if err != nil {
 		return Policy{}, err
 	}
-	whole := struct {
-		Preset string `json:"preset"`
-		*Policy
-	}{Policy: &base}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&whole); err != nil {
-		return Policy{}, fmt.Errorf("policy: %w", err)
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if err := p.set(name, settings[name]); err != nil {
+			problems = append(problems, fmt.Errorf("policy: %s: %w", name, err))
+		}
 	}
-	return base, base.Validate()
+	if problems != nil {
+		return Policy{}, errors.Join(problems...)
+	}
+	return p, p.Validate()
+}
+
+// set reads one setting, by its name in JSON.
+func (p *Policy) set(name string, value json.RawMessage) error {
+	fields := reflect.ValueOf(p).Elem()
+	for i := range fields.NumField() {
+		if fields.Type().Field(i).Tag.Get("json") == name {
+			return parseSetting(value, fields.Field(i).Addr().Interface())
+		}
+	}
+	return errors.New("there is no such setting")
+}
+
+// parseSetting says what is wrong in the words of whoever wrote the policy, not in Go's.
+func parseSetting(value json.RawMessage, into any) error {
+	var mismatch *json.UnmarshalTypeError
+	err := json.Unmarshal(value, into)
+	isNull := err == nil && string(value) == "null" // which Unmarshal takes for nothing said
+	if !isNull && !errors.As(err, &mismatch) {
+		return err
+	}
+	switch want := reflect.TypeOf(into).Elem(); {
+	case want == reflect.TypeFor[Duration]():
+		return fmt.Errorf(`is %s, must be a duration such as "24h"`, value)
+	case want.Kind() == reflect.String:
+		return fmt.Errorf("is %s, must be a text", value)
+	}
+	return fmt.Errorf("is %s, must be a whole number", value)
 }
 
 // Validate reports every setting that is out of its range, and every two that contradict each other, by name.
@@ -212,6 +247,9 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 // UnmarshalText reads what time.ParseDuration reads.
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "time: "))
+	}
 	*d = Duration(parsed)
-	return err
+	return nil
 }

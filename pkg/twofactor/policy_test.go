@@ -125,12 +125,34 @@ func TestParsePolicy(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
-	for _, bad := range []string{
-		``, `[]`, `{"preset":"none"}`, `{"preset":1}`, `{"enforce":"required"}`, `{} {}`, `{}x`, `{"reset_wait":24}`, `{"reset_wait":"a day"}`,
-		`{"skew":"1"}`,
+	const noObject = "policy: is not a JSON object"
+	for bad, want := range map[string]string{
+		``:                        "policy: is not JSON: unexpected end of JSON input",
+		`{} {}`:                   "policy: is not JSON: invalid character '{' after top-level value",
+		`{}x`:                     "policy: is not JSON: invalid character 'x' after top-level value",
+		`[]`:                      noObject,
+		`null`:                    noObject,
+		`"mirox"`:                 noObject,
+		`1`:                       noObject,
+		`{"preset":"none"}`:       `policy: no preset "none": there are standard, mirox, miaxdx, midphase`,
+		`{"preset":""}`:           `policy: no preset "": there are standard, mirox, miaxdx, midphase`,
+		`{"preset":1}`:            "policy: preset: is 1, must be a text",
+		`{"preset":null}`:         "policy: preset: is null, must be a text",
+		`{"enforce":"required"}`:  "policy: enforce: there is no such setting",
+		`{"Skew":1}`:              "policy: Skew: there is no such setting",
+		`{"recovery":[]}`:         "policy: recovery: is [], must be a text",
+		`{"skew":"1"}`:            `policy: skew: is "1", must be a whole number`,
+		`{"skew":0.5}`:            "policy: skew: is 0.5, must be a whole number",
+		`{"skew":null}`:           "policy: skew: is null, must be a whole number",
+		`{"reset_wait":24}`:       `policy: reset_wait: is 24, must be a duration such as "24h"`,
+		`{"reset_wait":null}`:     `policy: reset_wait: is null, must be a duration such as "24h"`,
+		`{"reset_wait":"a day"}`:  `policy: reset_wait: invalid duration "a day"`,
+		`{"reset_wait":"1d"}`:     `policy: reset_wait: unknown unit "d" in duration "1d"`,
+		`{"skew":"1","enforce":}`: "policy: is not JSON: invalid character '}' looking for beginning of value",
+		`{"skew":"1","lock":"1"}`: "policy: lock: there is no such setting\npolicy: skew: is \"1\", must be a whole number",
 	} {
-		if got, err := ParsePolicy([]byte(bad)); err == nil {
-			t.Errorf("%s: got %+v, want an error", bad, got)
+		if got, err := ParsePolicy([]byte(bad)); err == nil || err.Error() != want {
+			t.Errorf("%s: got %+v, %v, want %s", bad, got, err, want)
 		}
 	}
 }
