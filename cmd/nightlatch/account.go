@@ -11,8 +11,8 @@ import (
 // shownVersions is how many versions of an account are shown.
 const shownVersions = 50
 
-// accountResponse is an account as the engine stores it, with its secrets sealed, and its last versions, newest first. A
-// user never seen has no item.
+// accountResponse is an account as the engine stores it, with its secrets sealed, and its last versions, newest first. Of
+// a user never seen the item is empty.
 type accountResponse struct {
 	Item     json.RawMessage   `json:"item"`
 	Versions []json.RawMessage `json:"versions"`
@@ -31,6 +31,9 @@ func (s *server) account(_ http.ResponseWriter, r *http.Request, _ nothing) (acc
 	versions, err := s.store.Versions(r.Context(), user, shownVersions)
 	if err != nil {
 		return accountResponse{}, err
+	}
+	if item == nil {
+		item = json.RawMessage("{}")
 	}
 	return accountResponse{item, append([]json.RawMessage{}, versions...)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 )
@@ -22,6 +23,14 @@ func endpoint[In, Out any](log *slog.Logger, do func(http.ResponseWriter, *http.
 		if err == nil {
 			var out Out
 			if out, err = do(w, r, in); err == nil {
+				if r.Method == http.MethodGet && strings.Contains(r.Header.Get("accept"), "text/html") {
+					out, err := json.MarshalIndent(out, "", "  ") // somebody is looking at it in a browser
+					if err != nil {
+						panic(err) // as in write
+					}
+					send(w, http.StatusOK, "application/json", out)
+					return
+				}
 				writeJSON(w, http.StatusOK, out)
 				return
 			}
@@ -85,6 +94,10 @@ func write(w http.ResponseWriter, status int, contentType string, answer any) {
 	if err != nil {
 		panic(err) // an answer is ours: it can be written
 	}
+	send(w, status, contentType, body)
+}
+
+func send(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("content-type", contentType)
 	w.WriteHeader(status)
 	w.Write(body) // whoever has gone does not read it

@@ -6,10 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -24,9 +26,12 @@ import (
 const aboutDev = `Usage: nightlatch dev [flags]
 
 Runs every function of Nightlatch on this machine, with a demo application to sign in to: open the URL that it prints.
-Everything is kept in one directory and survives a restart; to start afresh, remove the directory.
+Everything is kept in one directory and survives a restart; to start afresh, stop it and remove the directory.
 
-The policy of -policy is in force at every start. POST /dev/policy changes it until the next one.
+-policy is in force at every start; POST /dev/policy changes it until the server is started again.
+
+A login back end of yours reaches it with the printed service key. Assertions are made for the audience
+` + demoAudience + `, which is to be the Audience in its host.Config.
 
 Flags:
 
@@ -64,8 +69,8 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 	flags.StringVar(&o.data, "data", ".nightlatch/", "`directory` in which everything is kept; it is made if it is missing")
 	flags.StringVar(&o.policy, "policy", twofactor.Presets()[0],
 		"`preset` ("+strings.Join(twofactor.Presets(), ", ")+"), or a JSON file of settings")
-	engine := flags.String("store", "bolt", "`engine`; this build has the embedded one, bolt, and no other")
-	endpoint := flags.String("dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine, for -store dynamodb")
+	engine := flags.String("store", "bolt", "`engine`: bolt, the embedded one; dynamodb is not in this build yet")
+	endpoint := flags.String("dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine; not in this build yet")
 	flags.BoolVar(&o.quiet, "quiet", false, "do not log requests")
 	if helped, err = parse(flags, args, aboutDev, stdout); err != nil || helped {
 		return o, helped, err
@@ -92,8 +97,10 @@ type server struct {
 	store      *boltstore.Store
 	keys       keys
 	clock      *serviceClock
+	sessions   *identityProvider
 	functions  atomic.Pointer[functions] // under the policy in force
 	url        string
+	policyName string // of -policy: a preset or a file
 	serviceKey string
 	webhookKey string
 	data       string
@@ -118,7 +125,7 @@ func start(o options, log *slog.Logger) (*server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	s.functions.Store(s.wire(policy))
-	routes, err := s.routes(filepath.Join(o.data, "session-key.pem"), o.quiet)
+	routes, err := s.routes(o.quiet)
 	if err != nil {
 		return nil, errors.Join(err, s.store.Close(), listener.Close())
 	}
@@ -150,6 +157,9 @@ func listen(addr string) (net.Listener, error) {
 	if !isLoopback(host) {
 		return nil, usageError{fmt.Errorf("-addr %s: is not a loopback address; the local server is for this machine only, such as 127.0.0.1:8787", addr)}
 	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return nil, usageError{fmt.Errorf("-addr %s: the port must be a number from 0 to 65535, such as 127.0.0.1:8787", addr)}
+	}
 	if strings.EqualFold(host, "localhost") {
 		host = "127.0.0.1" // whatever a name server says
 	}
@@ -169,7 +179,11 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("-data %s: %w", o.data, err)
 	}
-	store, err := boltstore.Open(filepath.Join(data, "nightlatch.db"))
+	database := filepath.Join(data, "nightlatch.db")
+	if err := checkPrivate(database); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("-data %s: %w", o.data, err)
+	}
+	store, err := boltstore.Open(database)
 	switch {
 	case errors.Is(err, boltstore.ErrInUse):
 		return nil, fmt.Errorf("-data %s: the directory is in use by another process; stop that, or choose another directory with -data", o.data)
@@ -181,11 +195,14 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 			s, err = nil, errors.Join(fmt.Errorf("-data %s: %w", o.data, err), store.Close())
 		}
 	}()
-	s = &server{log: log, store: store, url: url, data: data, failed: make(chan error, 2)}
+	s = &server{log: log, store: store, url: url, policyName: o.policy, data: data, failed: make(chan error, 2)}
 	if s.keys, err = openKeys(store, filepath.Join(data, "key-encryption-key.json")); err != nil {
 		return s, err
 	}
 	if s.clock, err = openClock(filepath.Join(data, "clock.json")); err != nil {
+		return s, err
+	}
+	if s.sessions, err = openIdentityProvider(filepath.Join(data, "session-key.pem"), s.clock.now); err != nil {
 		return s, err
 	}
 	if s.serviceKey, err = keepText(filepath.Join(data, "service-key"), "nlk_"); err != nil {
@@ -247,6 +264,8 @@ func (s *server) banner(out io.Writer) {
 	}
 	fmt.Fprintf(out, "\nNightlatch is running:  %s\n\n", s.url)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "audience\t%s\n", demoAudience)
+	fmt.Fprintf(w, "policy\t%s\n", s.policyName)
 	fmt.Fprintf(w, "sign in as\t%s\n", strings.Join(names, ", "))
 	fmt.Fprintf(w, "password\t%s\n", demoPassword)
 	fmt.Fprintf(w, "kept in\t%s\n", s.data)

@@ -100,6 +100,7 @@ func TestPolicy(t *testing.T) {
 		`{"preset":"standard","skew":7}`:                        "skew",
 		`{"enforcement":"required","backup_use":"disable_2fa"}`: "backup_use",
 		`{"skwe":1}`:              "skwe",
+		`null`:                    "not a JSON object",
 		``:                        "policy",
 		`{"preset":"standard"} {`: "policy",
 		`{"preset":"standard","reset_wait":"` + strings.Repeat("0", 9000) + `h"}`: "8 KB",
@@ -164,8 +165,9 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("answered %s, want the status %s", removed.Text, status.Text)
 	}
 	l.eventually("the history has the removal", func() bool { return l.history(session.str("session"))[0] == "admin_removed" })
-	if a := do("remove_authenticator", "bob@example.com", "you"); a.Status/100 != 4 || a.Header.Get("content-type") != "application/problem+json" {
-		t.Errorf("without an authenticator: %d %s, want a problem", a.Status, a.Text)
+	a := do("remove_authenticator", "bob@example.com", "you")
+	if a.Status != 409 || a.str("code") != "not_enabled" || a.str("detail") != "This user has no second factor." {
+		t.Errorf("without an authenticator: %d %s, want a problem for the operator", a.Status, a.Text)
 	}
 }
 
@@ -173,8 +175,12 @@ func TestAccountAndCounters(t *testing.T) {
 	t.Parallel()
 	l := serve(t, dataDir(t), "standard")
 	a := l.want(200, l.get("/dev/account/nobody@example.com", ""))
-	if strings.TrimSpace(a.Text) != `{"item":null,"versions":[]}` {
+	if strings.TrimSpace(a.Text) != `{"item":{},"versions":[]}` {
 		t.Errorf("a user never seen: %s", a.Text)
+	}
+	a = l.do(call{method: "GET", path: "/dev/account/nobody@example.com", header: map[string]string{"accept": "text/html,*/*;q=0.8"}})
+	if want := "{\n  \"item\": {},\n  \"versions\": []\n}"; a.Text != want || a.Header.Get("content-type") != "application/json" {
+		t.Errorf("to a browser: %s, want %s", a.Text, want)
 	}
 	session, _ := l.login("alice@example.com")
 	secret := l.enroll(session.str("session"))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
@@ -21,13 +23,16 @@ type keys struct {
 // openKeys opens the key ring, and makes it on the first start. Keys that do not open are told now, not at the first
 // sign-in.
 func openKeys(store *boltstore.Store, kekFile string) (keys, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	configs := configStore{store}
+	if err := refuseLost(ctx, configs, kekFile); err != nil {
+		return keys{}, err
+	}
 	kek, err := keyring.LocalKEK(kekFile)
 	if err != nil {
 		return keys{}, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	configs := configStore{store}
 	// The ring's clock is the real one: it says how long ago the ring has looked, and nothing about a user.
 	k := keys{keyring.New(configs, kek, time.Now, keyring.Purposes()...), configs}
 	err = keyring.Create(ctx, configs, kek, keyring.Purposes()...)
@@ -38,6 +43,24 @@ func openKeys(store *boltstore.Store, kekFile string) (keys, error) {
 		return keys{}, fmt.Errorf("the keys in the store do not open: put back the %s that they were sealed with: %w", kekFile, err)
 	}
 	return k, nil
+}
+
+// refuseLost returns an error if the key file is missing and the store holds what it has sealed: a new one would open
+// none of it, and hide that the old one is to be looked for.
+func refuseLost(ctx context.Context, store configStore, kekFile string) error {
+	if _, err := os.Lstat(kekFile); !errors.Is(err, fs.ErrNotExist) {
+		return nil // LocalKEK says what is wrong with it
+	}
+	for _, p := range keyring.Purposes() {
+		_, version, err := store.LoadConfig(ctx, "keyset/"+string(p))
+		switch {
+		case err != nil:
+			return err
+		case version > 0:
+			return fmt.Errorf("%s is missing: put it back, or start with another data directory", kekFile)
+		}
+	}
+	return nil
 }
 
 func (k keys) rules(ctx context.Context) (twofactor.Keys, error) {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 )
 
@@ -54,10 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "dev":
 		err = dev(ctx, args[1:], stdout, stderr)
 	case "version", "-version", "--version":
-		err = noArguments(args)
-		if err == nil {
-			fmt.Fprintln(stdout, "nightlatch", version())
-		}
+		err = sayVersion(ctx, args, stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		err = help(ctx, args[1:], stdout, stderr)
 	default:
@@ -77,11 +75,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // usageError is an error of whoever typed the command.
 type usageError struct{ error }
 
-func noArguments(args []string) error {
-	if len(args) > 1 {
-		return usageError{fmt.Errorf("%s takes no arguments, but was given %q", args[0], args[1])}
+func sayVersion(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	switch {
+	case len(args) == 1:
+		fmt.Fprintln(stdout, "nightlatch", version())
+		return nil
+	case len(args) == 2 && slices.Contains([]string{"-h", "-help", "--help"}, args[1]):
+		return help(ctx, []string{"version"}, stdout, stderr)
 	}
-	return nil
+	return usageError{fmt.Errorf("%s takes no arguments, but was given %q", args[0], args[1])}
 }
 
 func help(ctx context.Context, args []string, stdout, stderr io.Writer) error {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"html"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
@@ -40,10 +42,15 @@ func TestCommands(t *testing.T) {
 		{"-h", 0, "nightlatch dev [flags]", ""},
 		{"help dev", 0, "-addr", ""},
 		{"dev -h", 0, "-policy preset", ""},
-		{"dev --help", 0, "POST /dev/policy changes it until the next one", ""},
+		{"dev -h", 0, "nightlatch-demo-host", ""},
+		{"dev -h", 0, "dynamodb is not in this build yet", ""},
+		{"dev --help", 0, "POST /dev/policy changes it until the server is started again", ""},
 		{"help version", 0, "which version", ""},
 		{"help nothing", 2, "", "help knows dev and version"},
 		{"version", 0, "nightlatch ", ""},
+		{"version -h", 0, "which version", ""},
+		{"version --help", 0, "which version", ""},
+		{"version -h x", 2, "", "version takes no arguments"},
 		{"version -x", 2, "", "version takes no arguments"},
 		{"serve", 2, "", `no command "serve"`},
 		{"dev -x", 2, "", "-x; nightlatch help dev lists the flags"},
@@ -58,7 +65,9 @@ func TestCommands(t *testing.T) {
 		{"dev -addr [::]:0", 2, "", "not a loopback address"},
 		{"dev -addr 192.0.2.1:0", 2, "", "not a loopback address"},
 		{"dev -addr example.com:0", 2, "", "not a loopback address"},
-		{"dev -addr 127.0.0.1:port", 1, "", "-addr 127.0.0.1:port"},
+		{"dev -addr 127.0.0.1:port", 2, "", "-addr 127.0.0.1:port: the port must be a number from 0 to 65535"},
+		{"dev -addr 127.0.0.1:80000", 2, "", "-addr 127.0.0.1:80000: the port must be a number from 0 to 65535"},
+		{"dev -addr 127.0.0.1:", 2, "", "the port must be a number"},
 		{"dev -policy nope", 1, "", "neither a preset (standard, mirox, miaxdx, midphase) nor a file"},
 	} {
 		code, stdout, stderr := command(t.Context(), strings.Fields(test.args)...)
@@ -77,7 +86,7 @@ func TestDev(t *testing.T) {
 	r, w := io.Pipe()
 	ended := make(chan int)
 	go func() {
-		code := run(ctx, []string{"dev", "-addr", "localhost:0", "-data", data, "-quiet"}, w, io.Discard)
+		code := run(ctx, []string{"dev", "-addr", "localhost:0", "-data", data, "-policy", "mirox", "-quiet"}, w, io.Discard)
 		w.Close()
 		ended <- code
 	}()
@@ -91,7 +100,7 @@ func TestDev(t *testing.T) {
 		said.Write(buffer[:n])
 	}
 	for _, line := range []string{
-		`Nightlatch is running:  http://127\.0\.0\.1:\d+`, `service key: nlk_[A-Z2-7]{26}`, `webhook secret: wbhsec_[A-Z2-7]{26}`,
+		`Nightlatch is running:  http://127\.0\.0\.1:\d+`, `audience +nightlatch-demo-host`, `policy +mirox`, `service key: nlk_[A-Z2-7]{26}`, `webhook secret: wbhsec_[A-Z2-7]{26}`,
 		`sign in as +alice@example\.com, bob@example\.com, reviewer@example\.com, reviewer2@example\.com`, `password +correct horse`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(said.String()) {
@@ -152,8 +161,14 @@ func TestDataErrors(t *testing.T) {
 		"a clock gone back": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "clock.json"), []byte(`{"offset_seconds":-1}`), 0o600)
 		}, []string{"clock.json", "remove it"}},
-		"no store":         {func(dir string) error { return os.WriteFile(filepath.Join(dir, "nightlatch.db"), []byte("x"), 0o600) }, []string{"nightlatch.db"}},
-		"another key file": {func(dir string) error { return os.Remove(filepath.Join(dir, "key-encryption-key.json")) }, []string{"do not open", "key-encryption-key.json"}},
+		"no store":          {func(dir string) error { return os.WriteFile(filepath.Join(dir, "nightlatch.db"), []byte("x"), 0o600) }, []string{"nightlatch.db"}},
+		"store open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "nightlatch.db"), 0o640) }, []string{"nightlatch.db", "0640", "chmod 600"}},
+		"no key file":       {func(dir string) error { return os.Remove(filepath.Join(dir, "key-encryption-key.json")) }, []string{"key-encryption-key.json is missing: put it back, or start with another data directory"}},
+		"another key file": {func(dir string) error {
+			path := filepath.Join(dir, "key-encryption-key.json")
+			_, err := keyring.LocalKEK(path + ".other")
+			return errors.Join(err, os.Rename(path+".other", path))
+		}, []string{"do not open", "key-encryption-key.json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,7 +185,7 @@ func TestDataErrors(t *testing.T) {
 				if code != 1 || stdout != "" {
 					t.Errorf("started: %d %s", code, stdout)
 				}
-				for _, want := range test.want {
+				for _, want := range append(test.want, "-data "+data+": ") {
 					if !strings.Contains(stderr, want) {
 						t.Errorf("said %q, want %q in it", stderr, want)
 					}

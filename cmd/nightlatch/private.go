@@ -28,16 +28,24 @@ func keep(path string, first func() ([]byte, error)) ([]byte, error) {
 	return content, replacePrivate(path, content)
 }
 
-func readPrivate(path string) ([]byte, error) {
+// checkPrivate refuses what is not a regular file that nobody but the user may read.
+func checkPrivate(path string) error {
 	about, err := os.Lstat(path)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !about.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: is not a regular file", path)
+		return fmt.Errorf("%s: is not a regular file", path)
 	case about.Mode().Perm()&^0o600 != 0:
-		return nil, fmt.Errorf("%s: has mode %#o, others may have read it; if you trust it nevertheless: chmod 600 %[1]s; for a new one, remove it",
+		return fmt.Errorf("%s: has mode %#o, others may have read it; if you trust it nevertheless: chmod 600 %[1]s; for a new one, remove it",
 			path, about.Mode().Perm())
+	}
+	return nil
+}
+
+func readPrivate(path string) ([]byte, error) {
+	if err := checkPrivate(path); err != nil {
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -59,11 +59,7 @@ func (s *server) wire(policy twofactor.Policy) *functions {
 }
 
 // routes is everything that the port answers.
-func (s *server) routes(sessionKey string, quiet bool) (http.Handler, error) {
-	sessions, err := openIdentityProvider(sessionKey, s.clock.now)
-	if err != nil {
-		return nil, err
-	}
+func (s *server) routes(quiet bool) (http.Handler, error) {
 	client, err := host.New(host.Config{
 		URL: s.url, Audience: demoAudience, Credentials: host.ServiceKey(s.serviceKey), Redeemer: host.NewMemoryRedeemer(),
 		HTTP: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}},
@@ -72,8 +68,8 @@ func (s *server) routes(sessionKey string, quiet bool) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	demo := &demoHost{service: client, sessions: sessions, now: s.clock.now, log: s.log}
-	gateway := newGateway(s.serviceKey, sessions, s.clock.now, s.functions.Load, s.log)
+	demo := &demoHost{service: client, sessions: s.sessions, now: s.clock.now, log: s.log}
+	gateway := newGateway(s.serviceKey, s.sessions, s.clock.now, s.functions.Load, s.log)
 
 	own := http.NewServeMux()
 	own.Handle("GET /{$}", s.page("index.html", s.tellPolicy))
