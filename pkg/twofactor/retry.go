@@ -91,6 +91,9 @@ func (s *Success) answer(ch Challenge) SignIn {
 
 // repeated answers the newest sign-in again, when this is the same request: the same assertion until its end, the same
 // backup code while it is the current one.
+//
+// The answer is written like any other, although nothing changes: told for nothing, the one among a thousand parallel
+// guesses that repeats it would be found before the others were counted.
 func (r Rules) repeated(a *Account, req Request, ch Challenge, now time.Time) (answer SignIn, repeated bool, err error) {
 	s := a.SignIn
 	if s == nil || s.Request != req.ID || s.Challenge != ch.ID || !now.Before(s.At.Add(retryFor)) {
