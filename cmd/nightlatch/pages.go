@@ -22,23 +22,39 @@ type pageData struct {
 	Users      []demoUser
 	Password   string
 	Presets    []string
+	Audience   string
+	PolicyName string // a preset, or that it is none
+	Required   bool   // whoever has no second factor sets it up inside the sign-in
+	CodeAfter  bool   // the backup code comes after the confirmation
 	Policy     string // the policy in force, in JSON
 	Mails      []mail
 }
 
 // tellPolicy tells the policy in force.
 func (s *server) tellPolicy(d *pageData) {
-	text, err := json.MarshalIndent(s.functions.Load().policy, "", "  ")
+	policy := s.functions.Load().policy
+	text, err := json.MarshalIndent(policy, "", "  ")
 	if err != nil {
 		panic(err) // it was read from JSON
 	}
-	d.Policy, d.Presets = string(text), twofactor.Presets()
+	d.Policy, d.PolicyName, d.Presets = string(text), nameOf(policy), twofactor.Presets()
+	d.Required, d.CodeAfter = policy.Enforcement == twofactor.Required, policy.BackupIssue == twofactor.AfterActivation
+}
+
+// nameOf is the preset that a policy is, if it is one.
+func nameOf(policy twofactor.Policy) string {
+	for _, name := range twofactor.Presets() {
+		if preset, err := twofactor.Preset(name); err == nil && preset == policy {
+			return name
+		}
+	}
+	return "of your own making"
 }
 
 // page serves one of the pages. They load nothing from elsewhere, and may not be framed.
 func (s *server) page(name string, fill func(*pageData)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := pageData{URL: s.url, ServiceKey: s.serviceKey, Users: demoUsers, Password: demoPassword}
+		d := pageData{URL: s.url, ServiceKey: s.serviceKey, Users: demoUsers, Password: demoPassword, Audience: demoAudience}
 		if fill != nil {
 			fill(&d)
 		}
