@@ -1,5 +1,5 @@
-# What a developer does here. `make` alone lists it. Go is all that is needed; programs that only some tests need are
-# named when they are missing.
+# What a developer does here. `make` alone lists it. Go is all that is needed; what only the race detector and some tests
+# need is named when it is missing.
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
@@ -13,13 +13,19 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-dev: ## run the whole product on this machine, at http://127.0.0.1:8787
-	go run ./cmd/nightlatch dev
+# The program takes the shell's place, so that Ctrl-C ends it, and make sees it end well.
+dev: build ## run it on this machine, at http://127.0.0.1:8787; with flags: make dev ARGS='-addr 127.0.0.1:9000'
+	@exec dist/nightlatch dev $(ARGS)
 
+# The race detector needs a C compiler and its headers, which building runtime/cgo needs as well.
 test: ## every test, with the race detector, and what was skipped for lack of a program
-	@skipped=$$(mktemp) && trap 'rm -f "$$skipped"' EXIT && \
-	status=0 && SKIPPED_TESTS=$$skipped go test -race ./... || status=$$?; \
-	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; fi; \
+	@skipped=$$(mktemp) && trap 'rm -f "$$skipped"' EXIT && race=-race && status=0 && \
+	if ! go build -race runtime/cgo 2>/dev/null; then \
+		race= && echo "SKIPPED FOR LACK OF a C compiler: the race detector" >"$$skipped"; \
+		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
+	fi; \
+	SKIPPED_TESTS=$$skipped go test $$race ./... || status=$$?; \
+	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; elif [ $$status = 0 ]; then echo "nothing was skipped"; fi; \
 	exit $$status
 
 lint: vulnerabilities ## format, vet, linters, known vulnerabilities
