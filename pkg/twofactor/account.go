@@ -68,7 +68,7 @@ type Authenticator struct {
 	Params      totp.Params `json:"params"`
 	ActivatedAt time.Time   `json:"activated,omitzero"`
 	LastStep    totp.Step   `json:"last,omitempty"`    // the last accepted one; only a greater one is accepted
-	Burned      []totp.Step `json:"burned,omitempty"`  // future steps whose code was told apart; never accepted
+	Burned      []totp.Step `json:"burned,omitempty"`  // refused steps whose code was told apart; never accepted
 	Replays     int         `json:"replays,omitempty"` // spent codes tried again since LastStep, as far as recorded
 }
 
@@ -87,6 +87,7 @@ type BackupCode struct {
 	Digest     backupcode.Digest `json:"digest"`
 	KeyID      uint32            `json:"key"`
 	Generation int64             `json:"gen"`
+	Length     int               `json:"len"` // in characters: the policy's may have changed since
 	IssuedAt   time.Time         `json:"issued"`
 }
 

@@ -17,7 +17,9 @@ type RevealedBackup struct {
 // request derives the same code.
 func (r Rules) newBackupCode(a *Account, req Request, now time.Time) (*BackupCode, *RevealedBackup, error) {
 	a.Generation++
-	b := &BackupCode{KeyID: r.Keys.Codes.PrimaryID(), Generation: a.Generation, IssuedAt: now}
+	b := &BackupCode{
+		KeyID: r.Keys.Codes.PrimaryID(), Generation: a.Generation, Length: r.Policy.BackupLength, IssuedAt: now,
+	}
 	code, err := r.derive(a, b, req.ID)
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +74,7 @@ func (r Rules) reveal(a *Account, b *BackupCode, request Digest) (*RevealedBacku
 func (r Rules) derive(a *Account, b *BackupCode, request Digest) (backupcode.Code, error) {
 	code, err := backupcode.Derive(r.Keys.Codes, b.KeyID, backupcode.Origin{
 		User: string(a.User), Incarnation: a.Incarnation, Generation: b.Generation, Request: request,
-	}, r.Policy.BackupLength)
+	}, b.Length)
 	if err != nil {
 		return "", refuse(fmt.Errorf("%w: deriving a backup code: %w", ErrUnavailable, err))
 	}

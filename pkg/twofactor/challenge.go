@@ -73,7 +73,7 @@ func (r Rules) passChallenge(a *Account, req Request, ch Challenge, p Purpose, n
 	if !a.admitsTo(ch, p, now) {
 		return SignIn{}, true, refuse(ErrChallengeExpired)
 	}
-	return SignIn{}, false, nil
+	return SignIn{}, false, a.crowded()
 }
 
 // NewChallenge is a host asking whether a second factor is due, after the password was right.

@@ -7,8 +7,13 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
-// maxBurned is how many future steps can be told apart before they are only called wrong.
-const maxBurned = 20
+const (
+	// maxBurned is how many steps can be told apart before they are only called wrong.
+	maxBurned = 20
+	// stillPossible is how many steps back one could be accepted by a process whose clock is behind: one for the skew,
+	// one for the clock.
+	stillPossible = 2
+)
 
 // finding is what a comparison of an authenticator code found.
 type finding int
@@ -28,8 +33,8 @@ type compared struct {
 }
 
 // compare looks for the step that a code belongs to and says what that is worth. It decides nothing: the caller counts
-// and records. Telling apart a step that could still be
-// accepted, in the future or by a process whose clock is a little behind, burns it: the diagnosis is never an oracle.
+// and records. Telling apart a step that could still be accepted, in the future or by a process whose clock is a little
+// behind, burns it, so that the diagnosis is never an oracle.
 func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, now time.Time) (compared, error) {
 	if err := auth.Params.Validate(); err != nil { // a damaged item: nothing below is for such parameters
 		return compared{}, refuse(err)
@@ -65,7 +70,7 @@ func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, n
 	switch {
 	case step == auth.LastStep || slices.Contains(auth.Burned, step):
 		c.finding = spent
-	case step >= present-totp.Step(r.Policy.Skew)-1 && !auth.burn(step, present):
+	case step >= present-stillPossible && !auth.burn(step, present):
 		return compared{finding: wrong}, nil
 	}
 	return c, nil
@@ -82,10 +87,9 @@ func (a *Authenticator) accept(step totp.Step) {
 	a.Burned = slices.DeleteFunc(a.Burned, func(s totp.Step) bool { return s <= step })
 }
 
-// burn marks a future step as told. It reports false, and burns nothing, when there is no room.
+// burn marks a step as told. It reports false, and burns nothing, when there is no room.
 func (a *Authenticator) burn(step, present totp.Step) bool {
-	// A step of the past is refused anyway. One step is kept for the skew, two for clocks of other processes.
-	a.Burned = slices.DeleteFunc(a.Burned, func(s totp.Step) bool { return s < present-2 })
+	a.Burned = slices.DeleteFunc(a.Burned, func(s totp.Step) bool { return s < present-stillPossible })
 	if len(a.Burned) >= maxBurned {
 		return false
 	}

@@ -34,7 +34,7 @@ type Confirmed struct {
 // nothing has changed for the account, and after a wrong code nothing has either.
 func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error) {
 	if req.Challenge != nil {
-		if answer, done, err := r.confirmAgain(a, req, now); done {
+		if answer, done, err := r.confirmAgain(a, req, now); done || err != nil {
 			return answer, err
 		}
 	} else if again, err := r.answered(a, req.Request, a.confirmOperation(), now); err != nil {
@@ -96,8 +96,11 @@ func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Con
 	}
 	authenticator.ActivatedAt = now
 	authenticator.accept(c.step)
-	if pending.Grant != (Digest{}) {
-		a.Codes = CodeThrottle{} // begun without the old phone: what was guessed at that one is over
+	if pending.Grant != (Digest{}) { // begun without the old phone: what was guessed at that one is over
+		if a.Codes.refuses(now) != nil {
+			a.record(req.Request, now, Event{Type: EventUnlocked, Reason: "replaced"})
+		}
+		a.Codes = CodeThrottle{}
 	}
 	a.Authenticator, a.Pending, a.Grant = &authenticator, nil, nil
 	a.record(req.Request, now, Event{Type: what, Method: MethodTOTP})

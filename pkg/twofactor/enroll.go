@@ -43,9 +43,9 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 		return SetUp{}, refuse(&Reauthenticate{MaxAge: freshFor})
 	}
 	if a.Pending.begunBy(req.Request, now) {
-		return r.show(a, a.Pending)
+		return r.show(a, a.Pending, req.Challenge)
 	}
-	return r.begin(a, req.Request, OpEnroll, req.Secret, Digest{}, now)
+	return r.begin(a, req.Request, OpEnroll, req.Secret, Digest{}, req.Challenge, now)
 }
 
 // fresh says whether a session is recent enough to set 2FA up: within 15 minutes, and not from before the second in
@@ -57,7 +57,7 @@ func (a *Account) fresh(authTime, now time.Time) bool {
 }
 
 // begin puts a new authenticator on probation. What is in force stays in force.
-func (r Rules) begin(a *Account, req Request, op Operation, secret totp.Secret, grant Digest, now time.Time) (SetUp, error) {
+func (r Rules) begin(a *Account, req Request, op Operation, secret totp.Secret, grant Digest, ch *Challenge, now time.Time) (SetUp, error) {
 	a.Pending = nil
 	sealed, err := a.seal(r.Keys.Secrets, sealPending, secret)
 	if err != nil {
@@ -73,11 +73,11 @@ func (r Rules) begin(a *Account, req Request, op Operation, secret totp.Secret, 
 	}
 	a.Pending = pending
 	a.record(req, now, Event{Type: EventEnrollmentStarted, Operation: op})
-	return r.show(a, pending)
+	return r.show(a, pending, ch)
 }
 
-// show returns what the user needs to go on with a pending enrolment.
-func (r Rules) show(a *Account, pending *Enrolment) (SetUp, error) {
+// show returns what the user needs to go on with a pending enrolment. Inside a sign-in it ends with the challenge.
+func (r Rules) show(a *Account, pending *Enrolment, ch *Challenge) (SetUp, error) {
 	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
 	if err != nil {
 		return SetUp{}, err
@@ -90,9 +90,13 @@ func (r Rules) show(a *Account, pending *Enrolment) (SetUp, error) {
 	if err != nil {
 		return SetUp{}, err
 	}
+	ends := pending.expiresAt()
+	if ch != nil && ch.ExpiresAt.Before(ends) {
+		ends = ch.ExpiresAt
+	}
 	return SetUp{
 		ID: pending.ID, Secret: secret, Params: pending.Authenticator.Params, Account: contact.name(a.User),
-		BackupCode: code, ExpiresAt: pending.expiresAt(),
+		BackupCode: code, ExpiresAt: ends,
 	}, nil
 }
 

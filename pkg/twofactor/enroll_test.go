@@ -307,3 +307,15 @@ func TestConfirmInsideSignInWhenEnabled(t *testing.T) {
 		t.Errorf("enroll: got %v", err)
 	}
 }
+
+// TestSetUpInsideSignInEndsWithIt: the time that is told is the one that counts.
+func TestSetUpInsideSignInEndsWithIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "miaxdx")
+	ch := w.challenge()
+	setUp, err := w.tryEnroll(Enroll{Request: w.request(), Challenge: &ch})
+	w.must(err)
+	if !setUp.ExpiresAt.Equal(ch.ExpiresAt) {
+		t.Errorf("expires at %v, want %v, when the challenge does", setUp.ExpiresAt, ch.ExpiresAt)
+	}
+}

@@ -77,7 +77,7 @@ func (e *Reauthenticate) Error() string {
 // the exception: a verdict that is not wrapped in one leaves the service only after its write has landed.
 type refusal struct{ verdict error }
 
-func (r *refusal) Error() string { return r.verdict.Error() }
+func (r *refusal) Error() string { return fmt.Sprint(r.verdict) }
 func (r *refusal) Unwrap() error { return r.verdict }
 
 func refuse(verdict error) error { return &refusal{verdict} }

@@ -10,8 +10,8 @@ type GrantScope string
 
 // The two scopes.
 const (
-	GrantAny        GrantScope = "any"         // a new phone or a new backup code: after a backup sign-in
-	GrantBackupCode GrantScope = "backup_code" // the new backup code only: after a revocation
+	GrantAny        GrantScope = "any"         // everywhere: a new phone or a new backup code, after a backup sign-in
+	GrantBackupCode GrantScope = "backup_code" // at the new backup code only: after a revocation
 )
 
 // Grant is what its holder presents, sealed by package token: it stands in for a code, once.
@@ -33,7 +33,7 @@ type OpenGrant struct {
 
 // grant opens a grant. Its id follows from the request, so that a retry gets the same one.
 func (a *Account) grant(req Request, scope GrantScope, now time.Time) *Grant {
-	a.dropGrant()
+	a.dropGrant(now)
 	a.Grant = &OpenGrant{ID: req.ID.Derive("grant"), Scope: scope, ExpiresAt: now.Add(grantFor)}
 	return a.grantOf(req)
 }
@@ -48,7 +48,7 @@ func (a *Account) grantOf(req Request) *Grant {
 	}
 }
 
-// admits says whether the grant opens this scope now.
+// admits says whether the grant can be used now where this scope is asked for.
 func (a *Account) admits(g Grant, scope GrantScope, now time.Time) error {
 	open := a.Grant
 	if open == nil || open.ID != g.ID || g.User != a.User || g.Incarnation != a.Incarnation || g.Epoch != a.Epoch ||
@@ -59,9 +59,9 @@ func (a *Account) admits(g Grant, scope GrantScope, now time.Time) error {
 }
 
 // dropGrant ends the open grant, and a set-up that was begun with it: a grant is good for one thing.
-func (a *Account) dropGrant() {
+func (a *Account) dropGrant(now time.Time) {
 	a.Grant = nil
 	if a.Pending != nil && a.Pending.Grant != (Digest{}) {
-		a.Pending = nil
+		a.lapse(now)
 	}
 }

@@ -2,6 +2,7 @@ package twofactor
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -159,4 +160,33 @@ func TestSetUpBegunWithCode(t *testing.T) {
 	w.phone = phone{secret: setUp.Secret}
 	_, err = w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: w.phone.at(w.now)})
 	w.must(err)
+}
+
+// TestGrantRetryWhileLocked: whoever locks the authenticator must not keep the owner from the answer that was lost. A grant
+// cannot be searched for, so neither a lock nor a count stands before its retry.
+func TestGrantRetryWhileLocked(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "midphase")
+	req := RotateBackup{Request: w.request(), Grant: w.backupSignIn().Grant}
+	first, err := w.rotate(req)
+	w.must(err)
+	w.fail(5)
+	if again, err := w.rotate(req); err != nil || again.Code != first.Code {
+		t.Errorf("got %v, %v; want the same code again", again, err)
+	}
+}
+
+// TestGrantLiftsSuspension, and says so.
+func TestGrantLiftsSuspension(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "midphase")
+	w.suspend()
+	setUp, err := w.replace(Replace{Request: w.request(), Grant: w.backupSignIn().Grant})
+	w.must(err)
+	newPhone := phone{secret: setUp.Secret}
+	_, err = w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: newPhone.at(w.now)})
+	w.must(err)
+	if got := w.events(); !slices.Contains(got, EventUnlocked) {
+		t.Errorf("events %v, want unlocked among them", got)
+	}
 }

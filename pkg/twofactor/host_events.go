@@ -10,7 +10,8 @@ func (r Rules) PasswordChanged(a *Account, req Request, now time.Time) error {
 	a.Epoch++
 	a.Codes.succeed()
 	a.Backups = BackupThrottle{}
-	a.Grant, a.Challenges, a.SignIn = nil, nil, nil
+	a.Grant, a.Challenges, a.SignIn, a.Answered = nil, nil, nil, nil
+	a.FreshSince = now // a session from before cannot begin what has just been ended
 	a.record(req, now, Event{Type: EventPasswordChanged, Actor: ActorHost})
 	if a.Pending != nil { // whoever began it may be who the password was changed against
 		a.lapse(now)

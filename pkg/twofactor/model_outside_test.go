@@ -14,6 +14,7 @@ func (m *model) newPassword() {
 	m.row, m.lockEnds, m.backupFails, m.backupLock = 0, time.Time{}, 0, time.Time{}
 	m.killGrants()
 	m.dropPending()
+	m.freshSince = m.now
 }
 
 func (m *model) newAddress() {

@@ -27,18 +27,21 @@ func (r Rules) Replace(a *Account, req Replace, now time.Time) (SetUp, error) {
 			return SetUp{}, err
 		}
 	}
+	if _, err := r.contact(a); err != nil { // before anything is compared: what fails later tells a right code
+		return SetUp{}, err
+	}
 	if a.Pending.begunBy(req.Request, now) {
-		return r.show(a, a.Pending)
+		return r.show(a, a.Pending, nil)
 	}
 	if req.Grant == nil {
 		if err := r.spend(a, req.Request, OpReplace, req.Code, now); err != nil {
 			return SetUp{}, err
 		}
-		return r.begin(a, req.Request, OpReplace, req.Secret, Digest{}, now)
+		return r.begin(a, req.Request, OpReplace, req.Secret, Digest{}, nil, now)
 	}
 	if err := a.admits(*req.Grant, GrantAny, now); err != nil {
 		return SetUp{}, err
 	}
 	a.proofOfLife(req.Request, now, ActorUser)
-	return r.begin(a, req.Request, OpReplace, req.Secret, req.Grant.ID, now)
+	return r.begin(a, req.Request, OpReplace, req.Secret, req.Grant.ID, nil, now)
 }

@@ -123,11 +123,29 @@ func (a *Account) spent(ch Challenge) bool {
 	return false
 }
 
-// answered says whether this request, under the same Idempotency-Key, was the last one answered.
+// repeats says whether this request, under the same Idempotency-Key, was the last one answered.
+func (a *Account) repeats(req Request, now time.Time) bool {
+	last := a.Answered
+	return last != nil && req.Key != (Digest{}) && last.Key == req.Key && last.Request == req.ID &&
+		now.Before(last.At.Add(retryFor))
+}
+
+// maxChallenges bounds how many spent challenges an account remembers, far above what people need in ten minutes.
+const maxChallenges = 40
+
+// crowded refuses a sign-in when the account remembers as many as it may, until the oldest is forgotten.
+func (a *Account) crowded() error {
+	if len(a.Challenges) < maxChallenges {
+		return nil
+	}
+	return refuse(&Locked{Until: a.Challenges[0].Until})
+}
+
+// answered is repeats for a request that carries a code.
 //
-// Another body under that key is a failure, whatever it says: to compare it only with the remembered request, and say so
-// for nothing, would let whoever knows the key search for the code that was in it. For the same reason the lock comes
-// first, also where nothing else asks for it.
+// Another body under the key of the last answer is a failure, whatever it says: to compare it only with the remembered
+// request, and say so for nothing, would let whoever knows the key search for the code that was in it. For the same
+// reason the lock comes first, also where nothing else asks for it.
 func (r Rules) answered(a *Account, req Request, op Operation, now time.Time) (bool, error) {
 	last := a.Answered
 	if last == nil || req.Key == (Digest{}) || last.Key != req.Key || !now.Before(last.At.Add(retryFor)) {
@@ -136,11 +154,8 @@ func (r Rules) answered(a *Account, req Request, op Operation, now time.Time) (b
 	if err := a.Codes.refuses(now); err != nil {
 		return false, err
 	}
-	if last.Request == req.ID {
-		return true, nil
-	}
-	if !a.Enabled() { // nothing that could be guessed for
-		return false, nil
+	if a.repeats(req, now) || !a.Enabled() { // while 2FA is off there is nothing that could be guessed for
+		return a.repeats(req, now), nil
 	}
 	r.countFailure(a, req, op, "key_reused", now)
 	return false, ErrKeyReused

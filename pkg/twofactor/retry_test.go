@@ -446,3 +446,32 @@ func TestManyBackupSignIns(t *testing.T) {
 	w.later(retryFor + clockSlack)
 	w.backupSignIn()
 }
+
+// TestManySignIns: moving from phone to phone spends steps of each, so that steps alone do not bound what is remembered.
+func TestManySignIns(t *testing.T) {
+	t.Parallel()
+	w := enabledWorld(t, "standard")
+	for range maxChallenges {
+		w.account.Challenges = append(w.account.Challenges, Spent{Challenge: RandomDigest(), Until: w.now.Add(time.Minute)})
+	}
+	if err := w.signIn(w.phone.at(w.now)); !isErr[*Locked](err) || w.stored {
+		t.Errorf("got %v, stored %v; want locked, unwritten", err, w.stored)
+	}
+	w.later(time.Minute)
+	w.must(w.signIn(w.phone.at(w.now)))
+}
+
+// TestRetryAfterPolicyChange: a code is shown again in the length that it was made in.
+func TestRetryAfterPolicyChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	req := Enroll{Request: w.request(), AuthTime: w.now}
+	first, err := w.tryEnroll(req)
+	w.must(err)
+	w.rules.Policy.BackupLength = 26
+	again, err := w.tryEnroll(req)
+	w.must(err)
+	if again.BackupCode == nil || again.BackupCode.Code != first.BackupCode.Code {
+		t.Errorf("got %v, want the same code again", again.BackupCode)
+	}
+}

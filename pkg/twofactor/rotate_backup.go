@@ -22,9 +22,14 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 			return nil, err
 		}
 	}
-	if again, err := r.answered(a, req.Request, OpRotateBackup, now); err != nil {
+	again, err := a.repeats(req.Request, now), error(nil)
+	if req.Grant == nil { // a grant is too long to be searched for
+		again, err = r.answered(a, req.Request, OpRotateBackup, now)
+	}
+	if err != nil {
 		return nil, err
-	} else if again {
+	}
+	if again {
 		if code, err := r.backupCodeMadeBy(a, req.Request); code != nil || err != nil {
 			return code, err
 		}
@@ -36,7 +41,7 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 		if err := a.admits(*req.Grant, GrantBackupCode, now); err != nil {
 			return nil, err
 		}
-		a.dropGrant()
+		a.dropGrant(now)
 	} else if err := r.spend(a, req.Request, OpRotateBackup, req.Code, now); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 type CodeThrottle struct {
 	Failures    int        `json:"failures,omitempty"` // consecutive
 	LockedUntil time.Time  `json:"locked_until,omitzero"`
-	Days        []DayCount `json:"days,omitempty"` // failures by day, oldest first
+	Days        []DayCount `json:"days,omitempty"` // failures by day
 	SuspendedAt time.Time  `json:"suspended,omitzero"`
 }
 

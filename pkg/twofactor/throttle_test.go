@@ -372,3 +372,24 @@ func TestPasswordChangedEndsSetUp(t *testing.T) {
 	w.later(period)
 	w.must(w.signIn(w.phone.at(w.now)))
 }
+
+// TestPasswordChangedStalesSessions: a session from before cannot begin again what has just been ended, nor ask again for
+// what it was shown.
+func TestPasswordChangedStalesSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	stolen := w.now
+	w.later(time.Minute)
+	w.passwordChanged()
+	if _, err := w.tryEnroll(Enroll{Request: w.request(), AuthTime: stolen}); !isErr[*Reauthenticate](err) {
+		t.Errorf("got %v, want reauthenticate", err)
+	}
+	w.enable()
+	req := RotateBackup{Request: w.request(), Code: w.nextCode()}
+	_, err := w.rotate(req)
+	w.must(err)
+	w.passwordChanged()
+	if code, err := w.rotate(req); code != nil || !isErr[*CodeReused](err) {
+		t.Errorf("got %v, %v; want reused", code, err)
+	}
+}

@@ -52,7 +52,7 @@ func (r Rules) Verify(a *Account, req Verify, now time.Time) (SignIn, error) {
 
 // verifyTOTP decides in the order lock, retry, comparison.
 func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error) {
-	if answer, done, err := r.passChallenge(a, req.Request, req.Challenge, PurposeVerify, now); done {
+	if answer, done, err := r.passChallenge(a, req.Request, req.Challenge, PurposeVerify, now); done || err != nil {
 		return answer, err
 	}
 	if !a.Enabled() {
@@ -64,10 +64,6 @@ func (r Rules) verifyTOTP(a *Account, req Verify, now time.Time) (SignIn, error)
 	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
 	return a.signedIn(req.Request, req.Challenge, MethodTOTP, false, now), nil
 }
-
-// maxChallenges bounds how many spent challenges an account remembers. Time steps bound those of authenticator codes;
-// backup codes, each of which can bring the next one, wait until the oldest is forgotten.
-const maxChallenges = 40
 
 // verifyBackupCode decides in the order retry, lock, comparison: a backup code is too long to be guessed by retries.
 func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, error) {
@@ -87,8 +83,9 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 		return SignIn{}, refuse(ErrNotEnabled)
 	case a.BackupCode == nil:
 		return SignIn{}, refuse(ErrNoBackupCode)
-	case len(a.Challenges) >= maxChallenges:
-		return SignIn{}, refuse(&Locked{Until: a.Challenges[0].Until})
+	}
+	if err := a.crowded(); err != nil {
+		return SignIn{}, err
 	}
 	code, err := backupcode.Normalise(req.Code)
 	if err != nil {
