@@ -31,16 +31,7 @@ func (r Rules) newBackupCode(a *Account, req Request, now time.Time) (*BackupCod
 	return b, &RevealedBackup{Code: code, IssuedAt: now}, nil
 }
 
-// issueBackupCode puts a new backup code in the place of the old one, which is dead from then on.
-func (r Rules) issueBackupCode(a *Account, req Request, now time.Time) (*RevealedBackup, error) {
-	b, revealed, err := r.newBackupCode(a, req, now)
-	if err != nil {
-		return nil, err
-	}
-	a.activateBackupCode(b, req, now)
-	return revealed, nil
-}
-
+// activateBackupCode puts a new backup code in the place of the old one, which is dead from then on.
 func (a *Account) activateBackupCode(b *BackupCode, req Request, now time.Time) {
 	a.BackupCode = b
 	a.Backups = BackupThrottle{}

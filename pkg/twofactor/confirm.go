@@ -2,6 +2,8 @@ package twofactor
 
 import (
 	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
 // maxConfirmFailures is how many wrong codes end a set-up. They count against nothing else: whoever sets up has the
@@ -53,6 +55,10 @@ func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error
 	case a.Pending.expired(now):
 		return Confirmed{}, refuse(ErrEnrolmentExpired)
 	}
+	next, err := r.prepareActivation(a, req.Request, now)
+	if err != nil {
+		return Confirmed{}, err
+	}
 	c, err := r.compare(a, &a.Pending.Authenticator, sealPending, req.Code, now)
 	if err != nil {
 		return Confirmed{}, err
@@ -61,7 +67,7 @@ func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error
 	case spent:
 		return Confirmed{}, a.reused(&a.Pending.Authenticator, req.Request, a.confirmOperation(), now)
 	case right:
-		return r.activate(a, req, c, now)
+		return a.activate(req, next, c.step, now), nil
 	}
 	return Confirmed{}, a.confirmFailed(req.Request, c, now)
 }
@@ -80,49 +86,61 @@ func (r Rules) confirmAgain(a *Account, req Confirm, now time.Time) (Confirmed, 
 	return answer, true, nil
 }
 
+// activation is what a confirmation puts in force.
+type activation struct {
+	authenticator Authenticator
+	backup        *BackupCode     // nil: the present one stays
+	revealed      *RevealedBackup // when it is made only now
+}
+
+// prepareActivation does all that can fail before the code is compared, as prepare does.
+func (r Rules) prepareActivation(a *Account, req Request, now time.Time) (next activation, err error) {
+	next.authenticator = a.Pending.Authenticator
+	secret, err := a.open(r.Keys.Secrets, sealPending, next.authenticator.Secret)
+	if err != nil {
+		return activation{}, err
+	}
+	if next.authenticator.Secret, err = a.seal(r.Keys.Secrets, sealAuthenticator, secret); err != nil {
+		return activation{}, err
+	}
+	switch {
+	case a.BackupCode != nil: // a replacement keeps it
+	case a.Pending.BackupCode != nil:
+		next.backup = a.Pending.BackupCode
+	default:
+		next.backup, next.revealed, err = r.newBackupCode(a, req, now)
+	}
+	return next, err
+}
+
 // activate puts the pending authenticator in force.
-func (r Rules) activate(a *Account, req Confirm, c compared, now time.Time) (Confirmed, error) {
-	pending, what := a.Pending, EventEnabled
+func (a *Account) activate(req Confirm, next activation, step totp.Step, now time.Time) Confirmed {
+	what := EventEnabled
 	if a.Enabled() {
 		what = EventReplaced
 	}
-	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
-	if err != nil {
-		return Confirmed{}, err
-	}
-	authenticator := pending.Authenticator
-	if authenticator.Secret, err = a.seal(r.Keys.Secrets, sealAuthenticator, secret); err != nil {
-		return Confirmed{}, err
-	}
-	authenticator.ActivatedAt = now
-	authenticator.accept(c.step)
-	if pending.Grant != (Digest{}) { // begun without the old phone: what was guessed at that one is over
+	if a.Pending.Grant != (Digest{}) { // begun without the old phone: what was guessed at that one is over
 		if a.Codes.refuses(now) != nil {
 			a.record(req.Request, now, Event{Type: EventUnlocked, Reason: "replaced"})
 		}
 		a.Codes = CodeThrottle{}
 	}
-	a.Authenticator, a.Pending, a.Grant = &authenticator, nil, nil
+	next.authenticator.ActivatedAt = now
+	next.authenticator.accept(step)
+	a.Authenticator, a.Pending, a.Grant = &next.authenticator, nil, nil
 	a.record(req.Request, now, Event{Type: what, Method: MethodTOTP})
 	a.proofOfLife(req.Request, now, ActorUser)
-
-	answer := Confirmed{ActivatedAt: now}
-	switch {
-	case a.BackupCode != nil: // a replacement keeps it
-	case pending.BackupCode != nil:
-		a.activateBackupCode(pending.BackupCode, req.Request, now)
-	default:
-		if answer.BackupCode, err = r.issueBackupCode(a, req.Request, now); err != nil {
-			return Confirmed{}, err
-		}
+	if next.backup != nil {
+		a.activateBackupCode(next.backup, req.Request, now)
 	}
 	a.remember(req.Request, now)
+	answer := Confirmed{ActivatedAt: now, BackupCode: next.revealed}
 	if req.Challenge != nil {
 		a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
 		signIn := a.signedIn(req.Request, *req.Challenge, MethodTOTP, true, now)
 		answer.SignIn = &signIn
 	}
-	return answer, nil
+	return answer
 }
 
 // confirmFailed counts a wrong code against the set-up alone.

@@ -45,7 +45,12 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 	if a.Pending.begunBy(req.Request, now) {
 		return r.show(a, a.Pending, req.Challenge)
 	}
-	return r.begin(a, req.Request, OpEnroll, req.Secret, Digest{}, req.Challenge, now)
+	pending, setUp, err := r.prepare(a, req.Request, req.Secret, Digest{}, req.Challenge, now)
+	if err != nil {
+		return SetUp{}, err
+	}
+	a.begin(pending, req.Request, OpEnroll, now)
+	return setUp, nil
 }
 
 // fresh says whether a session is recent enough to set 2FA up: within 15 minutes, and not from before the second in
@@ -56,24 +61,29 @@ func (a *Account) fresh(authTime, now time.Time) bool {
 	return -clockSlack <= age && age <= freshFor && authTime.Unix() >= a.FreshSince.Unix()
 }
 
-// begin puts a new authenticator on probation. What is in force stays in force.
-func (r Rules) begin(a *Account, req Request, op Operation, secret totp.Secret, grant Digest, ch *Challenge, now time.Time) (SetUp, error) {
-	a.Pending = nil
+// prepare makes a pending enrolment and what its user needs; the account does not have it yet. All that can fail is done
+// here, before a code is compared: a failure after that would tell a right code for nothing.
+func (r Rules) prepare(a *Account, req Request, secret totp.Secret, grant Digest, ch *Challenge, now time.Time) (*Enrolment, SetUp, error) {
 	sealed, err := a.seal(r.Keys.Secrets, sealPending, secret)
 	if err != nil {
-		return SetUp{}, err
+		return nil, SetUp{}, err
 	}
 	pending := &Enrolment{
 		ID: req.ID, Authenticator: Authenticator{Secret: sealed, Params: totp.Default}, Grant: grant, BegunAt: now,
 	}
 	if a.BackupCode == nil && r.Policy.BackupIssue == BeforeConfirm {
 		if pending.BackupCode, _, err = r.newBackupCode(a, req, now); err != nil {
-			return SetUp{}, err
+			return nil, SetUp{}, err
 		}
 	}
+	setUp, err := r.show(a, pending, ch)
+	return pending, setUp, err
+}
+
+// begin puts a new authenticator on probation, in the place of an earlier one. What is in force stays in force.
+func (a *Account) begin(pending *Enrolment, req Request, op Operation, now time.Time) {
 	a.Pending = pending
 	a.record(req, now, Event{Type: EventEnrollmentStarted, Operation: op})
-	return r.show(a, pending, ch)
 }
 
 // show returns what the user needs to go on with a pending enrolment. Inside a sign-in it ends with the challenge.

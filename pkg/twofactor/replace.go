@@ -27,21 +27,26 @@ func (r Rules) Replace(a *Account, req Replace, now time.Time) (SetUp, error) {
 			return SetUp{}, err
 		}
 	}
-	if _, err := r.contact(a); err != nil { // before anything is compared: what fails later tells a right code
-		return SetUp{}, err
-	}
 	if a.Pending.begunBy(req.Request, now) {
 		return r.show(a, a.Pending, nil)
 	}
-	if req.Grant == nil {
-		if err := r.spend(a, req.Request, OpReplace, req.Code, now); err != nil {
-			return SetUp{}, err
-		}
-		return r.begin(a, req.Request, OpReplace, req.Secret, Digest{}, nil, now)
+	var grant Digest
+	if req.Grant != nil {
+		grant = req.Grant.ID
 	}
-	if err := a.admits(*req.Grant, GrantAny, now); err != nil {
+	pending, setUp, err := r.prepare(a, req.Request, req.Secret, grant, nil, now)
+	if err != nil {
+		return SetUp{}, err
+	}
+	if req.Grant == nil {
+		err = r.spend(a, req.Request, OpReplace, req.Code, now)
+	} else {
+		err = a.admits(*req.Grant, GrantAny, now)
+	}
+	if err != nil {
 		return SetUp{}, err
 	}
 	a.proofOfLife(req.Request, now, ActorUser)
-	return r.begin(a, req.Request, OpReplace, req.Secret, req.Grant.ID, nil, now)
+	a.begin(pending, req.Request, OpReplace, now)
+	return setUp, nil
 }

@@ -228,16 +228,3 @@ func TestReplaceRefusals(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 }
-
-// TestReplaceComparesNothingInVain: what fails besides the code fails for a right and a wrong one alike.
-func TestReplaceComparesNothingInVain(t *testing.T) {
-	t.Parallel()
-	w := enabledWorld(t, "standard")
-	w.tell(Contact{Email: "a@example.com"})
-	w.account.Contact.Box[0] ^= 1
-	for _, code := range []string{w.phone.at(w.now), w.phone.wrong(w.now, 0)} {
-		if _, err := w.replace(Replace{Request: w.request(), Code: code}); !errors.Is(err, ErrSealed) || w.stored {
-			t.Errorf("%s: got %v, stored %v; want ErrSealed, unwritten", code, err, w.stored)
-		}
-	}
-}

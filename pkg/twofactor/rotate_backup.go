@@ -37,6 +37,10 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 	if a.BackupCode != nil && r.Policy.BackupRotate == RevokeThenCreate {
 		return nil, refuse(&Forbidden{Setting: "backup_rotate"})
 	}
+	next, code, err := r.newBackupCode(a, req.Request, now) // before anything is compared, as in prepare
+	if err != nil {
+		return nil, err
+	}
 	if req.Grant != nil {
 		if err := a.admits(*req.Grant, GrantBackupCode, now); err != nil {
 			return nil, err
@@ -45,10 +49,7 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 	} else if err := r.spend(a, req.Request, OpRotateBackup, req.Code, now); err != nil {
 		return nil, err
 	}
-	code, err := r.issueBackupCode(a, req.Request, now)
-	if err != nil {
-		return nil, err
-	}
+	a.activateBackupCode(next, req.Request, now)
 	a.remember(req.Request, now)
 	return code, nil
 }

@@ -139,3 +139,78 @@ func TestMovedBackupDigest(t *testing.T) {
 		}
 	}
 }
+
+// TestComparesNothingInVain: what fails besides the code fails for a right and a wrong one alike, and is not written: a
+// failure that came after the comparison would tell a right code for nothing.
+func TestComparesNothingInVain(t *testing.T) {
+	t.Parallel()
+	cannotSeal := func(w *world) { w.rules.Keys.Secrets = onlyDecrypt{newBox("secrets")} }
+	cannotDerive := func(w *world) { w.rules.Keys.Codes = newKeyFails{prf{1}} }
+	for name, test := range map[string]struct {
+		preset  string
+		breakIt func(w *world)
+		try     func(w *world, right bool) error
+	}{
+		"replace": {"standard", cannotSeal, func(w *world, right bool) error {
+			_, err := w.replace(Replace{Request: w.request(), Code: w.either(w.phone, right)})
+			return err
+		}},
+		"replace, contact gone": {"standard", func(w *world) { w.account.Contact.Box[0] ^= 1 }, func(w *world, right bool) error {
+			_, err := w.replace(Replace{Request: w.request(), Code: w.either(w.phone, right)})
+			return err
+		}},
+		"confirm": {"standard", cannotSeal, func(w *world, right bool) error {
+			newPhone := w.moving()
+			_, err := w.confirm(Confirm{Request: w.request(), Enrolment: w.account.Pending.ID, Code: w.either(newPhone, right)})
+			return err
+		}},
+		"rotate": {"standard", cannotDerive, func(w *world, right bool) error {
+			_, err := w.rotate(RotateBackup{Request: w.request(), Code: w.either(w.phone, right)})
+			return err
+		}},
+		"backup sign-in": {"standard", cannotDerive, func(w *world, right bool) error {
+			code := w.backup
+			if !right {
+				code = "00000-00000-000"
+			}
+			_, err := w.verify(w.challenge(), MethodBackupCode, code)
+			return err
+		}},
+	} {
+		for _, right := range []bool{true, false} {
+			w := enabledWorld(t, test.preset)
+			w.tell(Contact{Email: "a@example.com"})
+			if name == "confirm" {
+				_, err := w.replace(Replace{Request: w.request(), Code: w.nextCode()})
+				w.must(err)
+				w.later(period)
+			}
+			test.breakIt(w)
+			err := test.try(w, right)
+			if !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrSealed) || w.stored {
+				t.Errorf("%s, right %v: got %v, stored %v; want a failure, unwritten", name, right, err, w.stored)
+			}
+		}
+	}
+}
+
+// newKeyFails has the key that is asked for first fail: the one for something new. Comparing works.
+type newKeyFails struct{ prf }
+
+func (newKeyFails) PrimaryID() uint32 { return 2 }
+
+// either is a code of the phone's, or none.
+func (w *world) either(p phone, right bool) string {
+	if right {
+		return p.at(w.now)
+	}
+	return p.wrong(w.now, 0)
+}
+
+// moving is the phone that a pending enrolment is for.
+func (w *world) moving() phone {
+	w.Helper()
+	secret, err := w.account.open(newBox("secrets"), sealPending, w.account.Pending.Authenticator.Secret)
+	w.must(err)
+	return phone{secret: secret}
+}

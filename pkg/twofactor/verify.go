@@ -91,6 +91,13 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 	if err != nil {
 		return SignIn{}, refuse(ErrMalformedCode)
 	}
+	var next *BackupCode
+	var revealed *RevealedBackup
+	if r.Policy.BackupUse == Reissue { // before anything is compared, as in prepare
+		if next, revealed, err = r.newBackupCode(a, req.Request, now); err != nil {
+			return SignIn{}, err
+		}
+	}
 	same, err := r.matchesBackup(a, a.BackupCode, code)
 	if err != nil {
 		return SignIn{}, err
@@ -104,30 +111,28 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 		}
 		return SignIn{}, &WrongCode{AttemptsRemaining: a.Backups.remaining()}
 	}
-	return r.backupSignIn(a, req, now)
+	answer := r.backupSignIn(a, req, next, now)
+	answer.BackupCode = revealed
+	return answer, nil
 }
 
-// backupSignIn spends the backup code and does what the policy says next.
-func (r Rules) backupSignIn(a *Account, req Verify, now time.Time) (answer SignIn, err error) {
+// backupSignIn spends the backup code and does what the policy says next; next is the code that replaces it, if one does.
+func (r Rules) backupSignIn(a *Account, req Verify, next *BackupCode, now time.Time) SignIn {
 	a.record(req.Request, now, Event{Type: EventBackupCodeUsed, Method: MethodBackupCode})
 	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodBackupCode})
 	a.proofOfLife(req.Request, now, ActorUser)
 	a.BackupCode, a.Backups, a.FreshSince = nil, BackupThrottle{}, now
 
-	var code *RevealedBackup
 	switch r.Policy.BackupUse {
 	case Disable2FA:
 		a.turnOff()
 		a.record(req.Request, now, Event{Type: EventDisabled, Method: MethodBackupCode})
 	case Reissue:
-		if code, err = r.issueBackupCode(a, req.Request, now); err != nil {
-			return SignIn{}, err
-		}
+		a.activateBackupCode(next, req.Request, now)
 	}
-	answer = a.signedIn(req.Request, req.Challenge, MethodBackupCode, false, now)
-	answer.BackupCode = code
+	answer := a.signedIn(req.Request, req.Challenge, MethodBackupCode, false, now)
 	if a.Enabled() { // the phone may be gone: 2FA stays on, and this moves it to another one
 		answer.Grant = a.grant(req.Request, GrantAny, now)
 	}
-	return answer, nil
+	return answer
 }
