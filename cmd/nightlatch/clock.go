@@ -70,15 +70,15 @@ func (c *serviceClock) get(http.ResponseWriter, *http.Request, nothing) (clockRe
 
 // set puts the clock forward, to an offset from the real time. It is kept before it is in force.
 func (c *serviceClock) set(w http.ResponseWriter, r *http.Request, in clockRequest) (clockResponse, error) {
-	if err := in.check(); err != nil {
-		return clockResponse{}, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if in.OffsetSeconds < c.offset.Load() {
 		return clockResponse{}, api.NewProblem(api.CodeConflict, fmt.Sprintf(
 			"The clock only goes forward: offset_seconds is %d already. For the real time, start with another -data directory.",
 			c.offset.Load()))
+	}
+	if err := in.check(); err != nil {
+		return clockResponse{}, err
 	}
 	content, err := json.Marshal(in)
 	if err != nil {

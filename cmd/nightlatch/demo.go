@@ -46,7 +46,7 @@ type demoHost struct {
 
 type loginRequest struct {
 	Email    string `json:"email"`
-	Password string `json:"password"`
+	Password string `json:"password,omitempty"` // an empty one is a wrong one
 }
 
 type assertionRequest struct {

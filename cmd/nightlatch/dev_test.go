@@ -45,7 +45,7 @@ func TestClock(t *testing.T) {
 	}{
 		`{"offset_seconds":86399}`:               {409, "conflict"},
 		`{"offset_seconds":0}`:                   {409, "conflict"},
-		`{"offset_seconds":-1}`:                  {400, "invalid_request"},
+		`{"offset_seconds":-1}`:                  {409, "conflict"},
 		`{"offset_seconds":315360001}`:           {400, "invalid_request"},
 		`{"offset_seconds":9223372036854775807}`: {400, "invalid_request"},
 		`{"offset_seconds":1.5}`:                 {400, "invalid_request"},

@@ -172,6 +172,7 @@ func TestRevokeThenCreate(t *testing.T) {
 	w.want(w.session("alice"), "POST /v1/enroll", body("grant", revoked.str("grant")), 410, "grant_expired") // only the create
 	w.want(w.session("bob"), "POST /v1/backup-code", body("grant", revoked.str("grant")), 409, "not_enabled")
 	created := w.want(w.session("alice"), "POST /v1/backup-code", body("grant", revoked.str("grant")), 200, "")
+	w.want(w.session("alice"), "POST /v1/backup-code", body("grant", revoked.str("grant")), 410, "grant_expired")
 	in := w.want(anyone, "POST /v1/verify", body("challenge", w.challenge("alice").str("challenge"), "method", "backup_code", "code", created.str("backup_code")), 200, "")
 	if in.str("state") != "enabled" || in.str("backup_code") != "" || in.str("grant") == "" {
 		t.Errorf("backup sign-in: %s", in.Text)

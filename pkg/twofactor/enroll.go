@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/totp"
@@ -42,8 +43,8 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 	if req.Challenge == nil && !a.fresh(req.AuthTime, now) { // first: a stale session is not shown a secret, either
 		return SetUp{}, refuse(&Reauthenticate{MaxAge: freshFor})
 	}
-	if a.Pending.begunBy(req.Request, now) {
-		return r.show(a, a.Pending, req.Challenge)
+	if a.begunBy(req.Request, now) {
+		return r.show(a, a.Pending, req.Request, req.Challenge)
 	}
 	pending, setUp, err := r.prepare(a, req.Request, req.Secret, Digest{}, req.Challenge, now)
 	if err != nil {
@@ -69,14 +70,15 @@ func (r Rules) prepare(a *Account, req Request, secret totp.Secret, grant Digest
 		return nil, SetUp{}, err
 	}
 	pending := &Enrolment{
-		ID: req.ID, Authenticator: Authenticator{Secret: sealed, Params: totp.Default}, Grant: grant, BegunAt: now,
+		ID: a.enrolmentID(req, sealed), Authenticator: Authenticator{Secret: sealed, Params: totp.Default}, Grant: grant,
+		BegunAt: now,
 	}
 	if a.BackupCode == nil && r.Policy.BackupIssue == BeforeConfirm {
 		if pending.BackupCode, _, err = r.newBackupCode(a, req, now); err != nil {
 			return nil, SetUp{}, err
 		}
 	}
-	setUp, err := r.show(a, pending, ch)
+	setUp, err := r.show(a, pending, req, ch)
 	return pending, setUp, err
 }
 
@@ -86,8 +88,9 @@ func (a *Account) begin(pending *Enrolment, req Request, op Operation, now time.
 	a.record(req, now, Event{Type: EventEnrollmentStarted, Operation: op})
 }
 
-// show returns what the user needs to go on with a pending enrolment. Inside a sign-in it ends with the challenge.
-func (r Rules) show(a *Account, pending *Enrolment, ch *Challenge) (SetUp, error) {
+// show returns what the user needs to go on with an enrolment that req has begun. Inside a sign-in it ends with the
+// challenge.
+func (r Rules) show(a *Account, pending *Enrolment, req Request, ch *Challenge) (SetUp, error) {
 	secret, err := a.open(r.Keys.Secrets, sealPending, pending.Authenticator.Secret)
 	if err != nil {
 		return SetUp{}, err
@@ -96,7 +99,7 @@ func (r Rules) show(a *Account, pending *Enrolment, ch *Challenge) (SetUp, error
 	if err != nil {
 		return SetUp{}, err
 	}
-	code, err := r.reveal(a, pending.BackupCode, pending.ID)
+	code, err := r.reveal(a, pending.BackupCode, req.ID)
 	if err != nil {
 		return SetUp{}, err
 	}
@@ -123,7 +126,14 @@ func (e *Enrolment) expiresAt() time.Time { return e.BegunAt.Add(enrolFor) }
 
 func (e *Enrolment) expired(now time.Time) bool { return !now.Before(e.expiresAt()) }
 
-// begunBy says whether this very request has begun the enrolment, and is only asking again.
-func (e *Enrolment) begunBy(req Request, now time.Time) bool {
-	return e != nil && e.ID == req.ID && !e.expired(now)
+// enrolmentID names an enrolment by the request that begins it and the generation of its secret: the same request, sent
+// again when its enrolment is gone, begins another one.
+func (a *Account) enrolmentID(req Request, secret Sealed) Digest {
+	return NewDigest("enrolment", string(req.ID[:]), strconv.FormatInt(a.Incarnation, 10), strconv.FormatInt(secret.Generation, 10))
+}
+
+// begunBy says whether this very request has begun the pending enrolment, and is only asking again.
+func (a *Account) begunBy(req Request, now time.Time) bool {
+	e := a.Pending
+	return e != nil && e.ID == a.enrolmentID(req, e.Authenticator.Secret) && !e.expired(now)
 }

@@ -22,7 +22,7 @@ func TestEnroll(t *testing.T) {
 			req := Enroll{Request: w.request(), AuthTime: w.now}
 			got, err := w.tryEnroll(req)
 			w.must(err)
-			want := SetUp{ID: req.ID, Params: totp.Default, Account: "a@example.com", ExpiresAt: noon.Add(15 * time.Minute)}
+			want := SetUp{ID: w.account.Pending.ID, Params: totp.Default, Account: "a@example.com", ExpiresAt: noon.Add(15 * time.Minute)}
 			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(SetUp{}, "Secret", "BackupCode")); diff != "" {
 				t.Errorf("set-up (-want +got):\n%s", diff)
 			}
@@ -159,6 +159,26 @@ func TestStaleSessionIsShownNothing(t *testing.T) {
 	req.AuthTime = w.now.Add(-freshFor - time.Second)
 	if setUp, err := w.tryEnroll(req); !isErr[*Reauthenticate](err) || setUp.Secret != nil {
 		t.Errorf("got %v, %v; want reauthenticate and nothing else", setUp, err)
+	}
+}
+
+// TestEnrolmentIDNamesOne: a key that is used again when its enrolment is gone begins another, under an id of its own, so
+// that a phone which scanned the first is told that it was replaced.
+func TestEnrolmentIDNamesOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	req := Enroll{Request: w.request(), AuthTime: w.now}
+	first, err := w.tryEnroll(req)
+	w.must(err)
+	w.enroll()
+	second, err := w.tryEnroll(req)
+	w.must(err)
+	if second.ID == first.ID || second.Secret.Base32() == first.Secret.Base32() {
+		t.Errorf("ids %v and %v of two set-ups", first.ID, second.ID)
+	}
+	scanned := phone{secret: first.Secret}
+	if _, err := w.confirm(Confirm{Request: w.request(), Enrolment: first.ID, Code: scanned.at(w.now)}); !errors.Is(err, ErrEnrolmentReplaced) {
+		t.Errorf("got %v, want ErrEnrolmentReplaced", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,6 +133,9 @@ func ParsePolicy(text []byte) (Policy, error) {
 	case err != nil || settings == nil:
 		return Policy{}, errors.New("policy: is not a JSON object")
 	}
+	if name := repeatedName(text); name != "" {
+		return Policy{}, fmt.Errorf("policy: %s: is given twice", name)
+	}
 	preset := "standard"
 	if named, ok := settings["preset"]; ok {
 		if err := parseSetting(named, &preset); err != nil {
@@ -153,6 +157,27 @@ func ParsePolicy(text []byte) (Policy, error) {
 		return Policy{}, errors.Join(problems...)
 	}
 	return p, p.Validate()
+}
+
+// repeatedName returns the first name that a JSON object without others in it gives twice, or nothing.
+func repeatedName(object []byte) string {
+	d, given := json.NewDecoder(bytes.NewReader(object)), map[string]bool{}
+	_, _ = d.Token() // the brace; what is wrong with the text has been told
+	for d.More() {
+		token, err := d.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return ""
+		}
+		if given[name] {
+			return name
+		}
+		given[name] = true
+		if _, err := d.Token(); err != nil {
+			return ""
+		}
+	}
+	return ""
 }
 
 // set reads one setting, by its name in JSON.

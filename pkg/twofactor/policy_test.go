@@ -144,6 +144,7 @@ func TestParsePolicy(t *testing.T) {
 		`{"skew":"1"}`:            `policy: skew: is "1", must be a whole number`,
 		`{"skew":0.5}`:            "policy: skew: is 0.5, must be a whole number",
 		`{"skew":null}`:           "policy: skew: is null, must be a whole number",
+		`{"skew":1,"skew":0}`:     "policy: skew: is given twice",
 		`{"reset_wait":24}`:       `policy: reset_wait: is 24, must be a duration such as "24h"`,
 		`{"reset_wait":null}`:     `policy: reset_wait: is null, must be a duration such as "24h"`,
 		`{"reset_wait":"a day"}`:  `policy: reset_wait: invalid duration "a day"`,

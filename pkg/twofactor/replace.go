@@ -27,8 +27,8 @@ func (r Rules) Replace(a *Account, req Replace, now time.Time) (SetUp, error) {
 			return SetUp{}, err
 		}
 	}
-	if a.Pending.begunBy(req.Request, now) {
-		return r.show(a, a.Pending, nil)
+	if a.begunBy(req.Request, now) {
+		return r.show(a, a.Pending, req.Request, nil)
 	}
 	var grant Digest
 	if req.Grant != nil {

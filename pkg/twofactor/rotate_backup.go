@@ -34,6 +34,11 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 			return code, err
 		}
 	}
+	if req.Grant != nil {
+		if err := a.admits(*req.Grant, GrantBackupCode, now); err != nil {
+			return nil, err
+		}
+	}
 	if a.BackupCode != nil && r.Policy.BackupRotate == RevokeThenCreate {
 		return nil, refuse(&Forbidden{Setting: "backup_rotate"})
 	}
@@ -42,9 +47,6 @@ func (r Rules) RotateBackup(a *Account, req RotateBackup, now time.Time) (*Revea
 		return nil, err
 	}
 	if req.Grant != nil {
-		if err := a.admits(*req.Grant, GrantBackupCode, now); err != nil {
-			return nil, err
-		}
 		a.dropGrant(now)
 	} else if err := r.spend(a, req.Request, OpRotateBackup, req.Code, now); err != nil {
 		return nil, err
