@@ -210,7 +210,7 @@ func TestEventIsCut(t *testing.T) {
 	if got := cut("a\xffb", 10); got != "a\uFFFDb" {
 		t.Errorf("cut of invalid text = %q", got)
 	}
-	if e.ID != "000000000001-00" || e.Actor != ActorUser || e.Outcome != Succeeded {
+	if e.ID != "v000000000001-00" || e.Actor != ActorUser || e.Outcome != Succeeded {
 		t.Errorf("event %+v", e)
 	}
 }

@@ -118,9 +118,10 @@ type Request struct {
 }
 
 // record adds an event to the transition. Its id follows from the version, so that it is the same however often it
-// is delivered.
+// is delivered. It begins with a letter that no id of [Service.HostSaw] has: what the host saw in the same millisecond
+// sorts before what followed from it.
 func (a *Account) record(req Request, now time.Time, e Event) {
-	e.ID = fmt.Sprintf("%012d-%02d", a.Version, len(a.Events))
+	e.ID = fmt.Sprintf("v%012d-%02d", a.Version, len(a.Events))
 	e.At = now
 	e.IP = cut(req.IP, maxNote)
 	e.UserAgent = cut(req.UserAgent, maxUserAgent)

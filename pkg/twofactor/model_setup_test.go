@@ -212,6 +212,11 @@ func (m *model) rotateWith(code string, g *modelGrant) {
 	case g == nil && m.refusal() != "":
 		m.judge("rotate", code, verdictOf(err), nil)
 		return
+	case g != nil && !m.grantStands(g, GrantBackupCode):
+		if !errors.Is(err, ErrGrantExpired) {
+			m.t.Fatalf("rotate with a grant that is over: %v", err)
+		}
+		return
 	case m.backup != "" && m.rules.Policy.BackupRotate == RevokeThenCreate:
 		if !isErr[*Forbidden](err) {
 			m.t.Fatalf("rotate before revoke: %v", err)
@@ -221,15 +226,10 @@ func (m *model) rotateWith(code string, g *modelGrant) {
 		if !m.judge("rotate", code, verdictOf(err), skewOf(err)) {
 			return
 		}
-	case m.grantStands(g, GrantBackupCode):
+	default:
 		m.must(err)
 		m.killGrants()
 		reach("rotated with a grant")
-	default:
-		if !errors.Is(err, ErrGrantExpired) {
-			m.t.Fatalf("rotate with a grant that is over: %v", err)
-		}
-		return
 	}
 	m.newBackup(grouped(got))
 	if m.pendingBackup != "" {
