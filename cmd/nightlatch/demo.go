@@ -45,8 +45,8 @@ type demoHost struct {
 }
 
 type loginRequest struct {
-	Email    string `json:"email"`
-	Password string `json:"password,omitempty"` // an empty one is a wrong one
+	Email    string  `json:"email"`
+	Password *string `json:"password"` // required; an empty one is a wrong one
 }
 
 type assertionRequest struct {
@@ -60,7 +60,7 @@ type sessionResponse struct {
 // login is the password step. It answers with a session, or with what the service says about the second factor.
 func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest) (any, error) {
 	refused := api.NewProblem(api.CodeUnauthorized, "The address or the password is wrong.")
-	given, right := sha256.Sum256([]byte(in.Password)), sha256.Sum256([]byte(demoPassword))
+	given, right := sha256.Sum256([]byte(*in.Password)), sha256.Sum256([]byte(demoPassword))
 	same := subtle.ConstantTimeCompare(given[:], right[:]) == 1
 	user, known := userOf(in.Email)
 	switch {
