@@ -82,7 +82,9 @@ func (s *Service) load(ctx context.Context, user UserID) (*Account, error) {
 }
 
 // now is the time of a decision, in the precision that is stored.
-func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }
+func (s *Service) now() time.Time { return stored(s.Now()) }
+
+func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // pause waits a random while, so that those who lost a race together do not race together again.
 func pause(ctx context.Context, attempt int) error {
@@ -180,8 +182,11 @@ func (s *Service) Challenge(ctx context.Context, req NewChallenge) (Offer, error
 // HostSaw notes in the history what the host saw and what changes no account: a login without 2FA, a failed password,
 // a challenge issued.
 func (s *Service) HostSaw(ctx context.Context, user UserID, req Request, what EventType) error {
+	now := s.Now()
 	e := Event{
-		ID: rand.Text(), At: s.now(), Type: what, Outcome: Succeeded, Actor: ActorHost,
+		// Within a millisecond, which is the precision of At, the history sorts by the id.
+		ID: fmt.Sprintf("%06d%s", now.Nanosecond()%int(time.Millisecond), rand.Text()),
+		At: stored(now), Type: what, Outcome: Succeeded, Actor: ActorHost,
 		IP: cut(req.IP, maxNote), UserAgent: cut(req.UserAgent, maxUserAgent),
 	}
 	if what == EventPasswordFailed {
