@@ -113,9 +113,11 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 	if req.ExpectEnabled && !a.Enabled() {
 		return Offer{}, refuse(ErrNotEnabled)
 	}
+	status := a.Status(now)
 	offer := Offer{
 		Required: a.Enabled() || r.Policy.Enforcement == Required, Methods: []Method{},
-		Contact: contact, Account: contact.name(a.User), Reset: a.Reset.status(now),
+		Contact: contact, Account: contact.name(a.User),
+		LockedUntil: status.LockedUntil, Suspended: status.Suspended, Reset: status.Reset,
 	}
 	purpose := PurposeVerify
 	switch {
@@ -124,10 +126,6 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 		if a.BackupCode != nil {
 			offer.Methods = append(offer.Methods, MethodBackupCode)
 		}
-		if now.Before(a.Codes.LockedUntil) {
-			offer.LockedUntil = a.Codes.LockedUntil
-		}
-		offer.Suspended = !a.Codes.SuspendedAt.IsZero()
 	case offer.Required:
 		purpose = PurposeEnroll
 		offer.EnrollmentRequired = true

@@ -143,11 +143,7 @@ func (r Rules) spend(a *Account, req Request, op Operation, code string, now tim
 // wrongCode counts a wrong code against the one budget, records it, and returns the verdict.
 func (r Rules) wrongCode(a *Account, req Request, op Operation, c compared, now time.Time) error {
 	r.countFailure(a, req, op, c.reason(), now)
-	verdict := &WrongCode{AttemptsRemaining: a.Codes.remaining(r.Policy, now)}
-	if c.finding == drifted {
-		verdict.Skew = &c.off
-	}
-	return verdict
+	return c.verdict(a.Codes.remaining(r.Policy, now))
 }
 
 // countFailure counts one failure of an authenticator code and records it, with the lock or suspension it led to.
@@ -167,6 +163,15 @@ func (r Rules) countFailure(a *Account, req Request, op Operation, reason string
 	if suspended {
 		a.record(req, now, Event{Type: EventSuspended, Method: MethodTOTP, Operation: op})
 	}
+}
+
+// verdict is what is told of a code that was not accepted.
+func (c compared) verdict(remaining int) error {
+	verdict := &WrongCode{AttemptsRemaining: remaining}
+	if c.finding == drifted {
+		verdict.Skew = &c.off
+	}
+	return verdict
 }
 
 func (c compared) reason() string {

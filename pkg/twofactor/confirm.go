@@ -149,14 +149,11 @@ func (a *Account) confirmFailed(req Request, c compared, now time.Time) error {
 	a.record(req, now, Event{
 		Type: EventCodeRefused, Outcome: Failed, Method: MethodTOTP, Operation: a.confirmOperation(), Reason: c.reason(),
 	})
-	verdict := &WrongCode{AttemptsRemaining: maxConfirmFailures - a.Pending.Failures}
-	if c.finding == drifted {
-		verdict.Skew = &c.off
-	}
-	if a.Pending.Failures >= maxConfirmFailures {
+	remaining := maxConfirmFailures - a.Pending.Failures
+	if remaining <= 0 {
 		a.lapse(now)
 	}
-	return verdict
+	return c.verdict(remaining)
 }
 
 func (a *Account) confirmOperation() Operation {

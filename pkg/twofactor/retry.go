@@ -123,11 +123,15 @@ func (a *Account) spent(ch Challenge) bool {
 	return false
 }
 
+// underLastKey says whether the request comes under the Idempotency-Key of the last answer.
+func (a *Account) underLastKey(req Request, now time.Time) bool {
+	last := a.Answered
+	return last != nil && req.Key != (Digest{}) && last.Key == req.Key && now.Before(last.At.Add(retryFor))
+}
+
 // repeats says whether this request, under the same Idempotency-Key, was the last one answered.
 func (a *Account) repeats(req Request, now time.Time) bool {
-	last := a.Answered
-	return last != nil && req.Key != (Digest{}) && last.Key == req.Key && last.Request == req.ID &&
-		now.Before(last.At.Add(retryFor))
+	return a.underLastKey(req, now) && a.Answered.Request == req.ID
 }
 
 // maxChallenges bounds how many spent challenges an account remembers, far above what people need in ten minutes.
@@ -147,8 +151,7 @@ func (a *Account) crowded() error {
 // request, and say so for nothing, would let whoever knows the key search for the code that was in it. For the same
 // reason the lock comes first, also where nothing else asks for it.
 func (r Rules) answered(a *Account, req Request, op Operation, now time.Time) (bool, error) {
-	last := a.Answered
-	if last == nil || req.Key == (Digest{}) || last.Key != req.Key || !now.Before(last.At.Add(retryFor)) {
+	if !a.underLastKey(req, now) {
 		return false, nil
 	}
 	if err := a.Codes.refuses(now); err != nil {
