@@ -45,7 +45,7 @@ func newVenue(b *testing.B, connections int) *venue {
 			b.Error(err)
 		}
 	})
-	service := &twofactor.Service{Store: s.store, Policy: s.functions.Load().policy, Keys: s.keys.rules, Now: s.clock.now}
+	service := &twofactor.Service{Store: s.store, Policy: s.functions.Load().policy, Keys: s.keys.Rules, Now: s.clock.now}
 	together(benchUsers, 64, func(i int) { v.secrets[i], _ = enrolled(b, service, benchUser(i)) })
 	return v
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/notify"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -95,7 +96,7 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 type server struct {
 	log        *slog.Logger
 	store      *boltstore.Store
-	keys       keys
+	keys       *keyring.Ring
 	clock      *serviceClock
 	sessions   *identityProvider
 	functions  atomic.Pointer[functions] // under the policy in force

@@ -236,7 +236,7 @@ func TestRightAmongWrong(t *testing.T) {
 			t.Parallel()
 			a := newArena(t, 1)
 			policy := a.server.functions.Load().policy
-			service := &twofactor.Service{Store: a.server.store, Policy: policy, Keys: a.server.keys.rules, Now: a.server.clock.now}
+			service := &twofactor.Service{Store: a.server.store, Policy: policy, Keys: a.server.keys.Rules, Now: a.server.clock.now}
 			function := a.server.functions.Load().byRoute[route]
 			found := 0
 			for round := range rounds {
@@ -341,7 +341,7 @@ func (a *arena) event(route string, user twofactor.UserID, code string) events.A
 // sealedChallenge is a challenge as the service gives it to a host, without the note in the history.
 func sealedChallenge(t testing.TB, s *server, user twofactor.UserID) string {
 	t.Helper()
-	keys, err := s.keys.tokens(t.Context())
+	keys, err := s.keys.Tokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

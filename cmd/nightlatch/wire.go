@@ -10,6 +10,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/host"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -38,9 +39,9 @@ const demoAudience = "nightlatch-demo-host"
 // wire makes the functions for a policy.
 func (s *server) wire(policy twofactor.Policy) *functions {
 	deps := handler.Deps{
-		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.rules, Now: s.clock.now},
-		Keys:     s.keys.tokens,
-		JWKS:     s.keys.jwks,
+		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.Rules, Now: s.clock.now},
+		Keys:     s.keys.Tokens,
+		JWKS:     func(ctx context.Context) ([]byte, error) { return keyring.LoadJWKS(ctx, s.store) },
 		Settings: handler.Settings{App: "Nightlatch Demo", Support: "support@example.com", Issuer: s.url, Audience: demoAudience},
 		Log:      s.log,
 	}

@@ -8,10 +8,9 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
-)
 
-// ErrConfigConflict is returned by ReplaceConfig when another write came first.
-var ErrConfigConflict = errors.New("config: another write came first")
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
 
 var errConfigName = errors.New("config: name must have 1 to 255 bytes")
 
@@ -36,8 +35,8 @@ func (s *Store) LoadConfig(ctx context.Context, name string) (value []byte, vers
 }
 
 // ReplaceConfig stores value as the given version of a config item if and only if the stored version is the one before
-// (0 being none), durably; otherwise it returns [ErrConfigConflict]. Any other error means that it is not known whether
-// the value has been stored.
+// (0 being none), durably; otherwise it returns a [*twofactor.Conflict]. Any other error means that it is not known
+// whether the value has been stored.
 func (s *Store) ReplaceConfig(ctx context.Context, name string, value []byte, version int64) error {
 	if name == "" || len(name) > 255 {
 		return errConfigName
@@ -49,7 +48,7 @@ func (s *Store) ReplaceConfig(ctx context.Context, name string, value []byte, ve
 		stored, err := configVersion(config.Get([]byte(name)))
 		if err != nil || stored != version-1 {
 			if verdict = err; err == nil {
-				verdict = ErrConfigConflict
+				verdict = &twofactor.Conflict{}
 			}
 			return false, nil
 		}

@@ -22,16 +22,10 @@ import (
 // Deps are what the handlers stand on. A function that does not use one leaves it zero.
 type Deps struct {
 	Service  *twofactor.Service
-	Keys     func(context.Context) (Keys, error)   // of challenges, grants and assertions
-	JWKS     func(context.Context) ([]byte, error) // the public half of the signing keys
+	Keys     func(context.Context) (token.Keys, error) // of challenges, grants and assertions
+	JWKS     func(context.Context) ([]byte, error)     // the public half of the signing keys
 	Settings Settings
 	Log      *slog.Logger
-}
-
-// Keys are what tokens are sealed and signed with.
-type Keys struct {
-	Challenge twofactor.AEAD
-	Signer    token.Signer
 }
 
 // Settings are what a deployment says about itself.

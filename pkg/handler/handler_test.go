@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -28,6 +27,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -59,11 +59,10 @@ func newWorld(t testing.TB, preset string) *world {
 	t.Cleanup(func() { store.Close() })
 	w := &world{t: t, store: store, logs: &bytes.Buffer{}, now: time.Date(2026, 3, 4, 14, 5, 0, 0, time.UTC)}
 
-	ctx, configs := t.Context(), configs{store}
-	if err := keyring.Create(ctx, configs, kek(t), keyring.Purposes()...); err != nil {
+	if err := keyring.Create(t.Context(), store, kek(t), keyring.Purposes()...); err != nil {
 		t.Fatal(err)
 	}
-	ring := keyring.New(configs, kek(t), w.clock, keyring.Purposes()...)
+	ring := keyring.New(store, kek(t), w.clock, keyring.Purposes()...)
 	w.deps = handler.Deps{
 		Service: &twofactor.Service{
 			Store: faulty{store, w}, Policy: policy, Now: w.clock,
@@ -71,28 +70,20 @@ func newWorld(t testing.TB, preset string) *world {
 				if err := w.fault(&w.keysAre); err != nil {
 					return twofactor.Keys{}, err
 				}
-				k, err := ring.Keys(ctx)
-				if err != nil {
-					return twofactor.Keys{}, err
-				}
-				return twofactor.Keys{Secrets: k.TOTP, Contacts: k.Contact, Codes: k.Codes}, nil
+				return ring.Rules(ctx)
 			},
 		},
-		Keys: func(ctx context.Context) (handler.Keys, error) {
+		Keys: func(ctx context.Context) (token.Keys, error) {
 			if err := w.fault(&w.signer); err != nil {
-				return handler.Keys{}, err
+				return token.Keys{}, err
 			}
-			k, err := ring.Keys(ctx)
-			if err != nil {
-				return handler.Keys{}, err
-			}
-			return handler.Keys{Challenge: k.Challenge, Signer: k.Signing}, nil
+			return ring.Tokens(ctx)
 		},
 		JWKS: func(ctx context.Context) ([]byte, error) {
 			if err := w.fault(&w.keysAre); err != nil {
 				return nil, err
 			}
-			return keyring.LoadJWKS(ctx, configs)
+			return keyring.LoadJWKS(ctx, store)
 		},
 		Settings: handler.Settings{
 			App: "Example", Support: "help@example.com", Issuer: "https://2fa.example.com", Audience: "example",
@@ -148,17 +139,6 @@ func (w *world) set(which *error, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	*which = err
-}
-
-// configs joins the store's config bucket to the key ring, as the mains do.
-type configs struct{ *boltstore.Store }
-
-func (c configs) ReplaceConfig(ctx context.Context, name string, value []byte, version int64) error {
-	err := c.Store.ReplaceConfig(ctx, name, value, version)
-	if errors.Is(err, boltstore.ErrConfigConflict) {
-		return keyring.ErrConflict
-	}
-	return err
 }
 
 // faulty is the store with a fault that can be switched on.

@@ -64,10 +64,10 @@ func (d Deps) assertion(ctx context.Context, a *twofactor.Assertion) (signed str
 	return signed, &a.ExpiresAt, err
 }
 
-func (d Deps) keys(ctx context.Context) (Keys, error) {
+func (d Deps) keys(ctx context.Context) (token.Keys, error) {
 	keys, err := d.Keys(ctx)
 	if err != nil {
-		return Keys{}, fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)
+		return token.Keys{}, fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)
 	}
 	return keys, nil
 }

@@ -32,7 +32,7 @@ func Create(ctx context.Context, store Store, kek tink.AEAD, purposes ...Purpose
 func create(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
 	_, _, err := read(ctx, store, p)
 	if errors.Is(err, ErrNoKeyset) {
-		if err = createFirst(ctx, store, kek, p); errors.Is(err, ErrConflict) {
+		if err = createFirst(ctx, store, kek, p); lostRace(err) {
 			err = nil // somebody else's is there now
 		}
 	}
@@ -174,7 +174,7 @@ func rewrite(ctx context.Context, store Store, kek tink.AEAD, p Purpose, edit fu
 func again(write func() error) error {
 	var err error
 	for range maxTries {
-		if err = write(); !errors.Is(err, ErrConflict) {
+		if err = write(); !lostRace(err) {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 	"github.com/tink-crypto/tink-go/v2/tink"
 	"pgregory.net/rapid"
 )
@@ -574,7 +575,8 @@ func TestAdminErrors(t *testing.T) {
 		kek.failWith(nil)
 		store.fault = func(op, _ string) fault { return map[string]fault{"replace": conflict}[op] }
 		before := store.called("replace", "keyset/"+string(p))
-		if id, err := keyring.Add(t.Context(), store, kek, p); id != 0 || !errors.Is(err, keyring.ErrConflict) {
+		var conflict *twofactor.Conflict
+		if id, err := keyring.Add(t.Context(), store, kek, p); id != 0 || !errors.As(err, &conflict) {
 			t.Errorf("Add, always a conflict: got %d, %v", id, err)
 		}
 		if got := store.called("replace", "keyset/"+string(p)) - before; got != 8 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -78,7 +77,7 @@ func (e envelope) replace(ctx context.Context, store Store, version int64) error
 		return err
 	}
 	err = store.ReplaceConfig(ctx, e.Purpose.item(), value, version)
-	if errors.Is(err, ErrConflict) {
+	if lostRace(err) {
 		stored, at, loadErr := store.LoadConfig(ctx, e.Purpose.item())
 		if loadErr == nil && at == version && bytes.Equal(stored, value) {
 			return nil

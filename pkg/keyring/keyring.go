@@ -21,6 +21,8 @@ import (
 	"github.com/tink-crypto/tink-go/v2/prf"
 	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 // A Purpose is what a keyset is for. Its text is the associated data under which the keyset is sealed, and part of the
@@ -51,23 +53,28 @@ var (
 	ErrUnknownKey = errors.New("keyring: unknown key")
 	// ErrTooYoung: a signing key was published less than a day ago and may not sign yet.
 	ErrTooYoung = errors.New("keyring: key published less than 24 hours ago")
-	// ErrConflict: the stored version is not the one that the caller wanted to replace.
-	ErrConflict = errors.New("keyring: conflict")
 )
 
 // Store is where sealed keysets are kept: the config table on AWS, a bucket on a laptop.
 //
 // Items are versioned from 1 and replaced by compare-and-swap: of any number of racing ReplaceConfig calls with one
 // version, exactly one returns nil. A value is durable, and seen by every LoadConfig that begins, once ReplaceConfig has
-// returned nil (strong consistency). An error other than ErrConflict says nothing: the value may have been stored. Both
-// methods are safe for concurrent use, return when ctx ends, and neither keep nor change the value they are given.
+// returned nil (strong consistency). An error other than a *twofactor.Conflict says nothing: the value may have been
+// stored. Both methods are safe for concurrent use, return when ctx ends, and neither keep nor change the value they are
+// given.
 type Store interface {
 	// LoadConfig returns the item's value and version; version 0 and a nil error when there is none. An error never
 	// stands for "none".
 	LoadConfig(ctx context.Context, name string) (value []byte, version int64, err error)
 	// ReplaceConfig stores value as the item's given version iff the stored version is version-1 (none being 0);
-	// otherwise it stores nothing and returns ErrConflict.
+	// otherwise it stores nothing and returns a *twofactor.Conflict.
 	ReplaceConfig(ctx context.Context, name string, value []byte, version int64) error
+}
+
+// lostRace reports whether another write came first.
+func lostRace(err error) bool {
+	var conflict *twofactor.Conflict
+	return errors.As(err, &conflict)
 }
 
 // item is the name of the config item that holds the purpose's keyset.

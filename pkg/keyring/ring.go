@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/nightlatch/nightlatch/pkg/token"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 const (
@@ -112,6 +115,33 @@ func (r *Ring) Keys(ctx context.Context) (*Keys, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, context.Cause(ctx))
 	}
+}
+
+// Rules returns those of the ring's keys that the rules use: it is a twofactor.Service's Keys. Errors are those of Keys.
+func (r *Ring) Rules(ctx context.Context) (twofactor.Keys, error) {
+	k, err := r.Keys(ctx)
+	if err != nil {
+		return twofactor.Keys{}, err
+	}
+	rules := twofactor.Keys{Secrets: k.TOTP, Contacts: k.Contact}
+	if k.Codes != nil { // a nil pointer would be an interface that is not nil
+		rules.Codes = k.Codes
+	}
+	return rules, nil
+}
+
+// Tokens returns those of the ring's keys that tokens are sealed and signed with: it is a handler.Deps's Keys. Errors are
+// those of Keys.
+func (r *Ring) Tokens(ctx context.Context) (token.Keys, error) {
+	k, err := r.Keys(ctx)
+	if err != nil {
+		return token.Keys{}, err
+	}
+	tokens := token.Keys{Challenge: k.Challenge}
+	if k.Signing != nil {
+		tokens.Signer = k.Signing
+	}
+	return tokens, nil
 }
 
 // usable reports whether the slot's keys may be served.

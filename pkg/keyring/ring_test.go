@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/token"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -109,6 +112,47 @@ func TestKeysOfOtherPurposesAreNil(t *testing.T) {
 	}
 	if k := mustKeys(t, keyring.New(store, kek, time.Now)); *k != (keyring.Keys{}) {
 		t.Errorf("ring of nothing: got %+v", k)
+	}
+}
+
+// TestRulesAndTokens: each user of the ring is given the keys of its purposes, where a mistake would work until the
+// deployment; and a nil interface for each purpose that is not the ring's.
+func TestRulesAndTokens(t *testing.T) {
+	t.Parallel()
+	kek := newKEK(t)
+	store := created(t, kek, keyring.Purposes()...)
+	for _, purposes := range append([][]keyring.Purpose{nil, keyring.Purposes()}, slices.Collect(slices.Chunk(keyring.Purposes(), 1))...) {
+		ring := keyring.New(store, kek, time.Now, purposes...)
+		all := mustKeys(t, ring)
+		rules, err := ring.Rules(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens, err := ring.Tokens(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p, c := range map[keyring.Purpose]struct{ got, want any }{
+			keyring.TOTP:      {rules.Secrets, all.TOTP},
+			keyring.Contact:   {rules.Contacts, all.Contact},
+			keyring.Codes:     {rules.Codes, all.Codes},
+			keyring.Challenge: {tokens.Challenge, all.Challenge},
+			keyring.Signing:   {tokens.Signer, all.Signing},
+		} {
+			if !slices.Contains(purposes, p) {
+				c.want = nil
+			}
+			if c.got != c.want {
+				t.Errorf("ring of %v: %s: got %v, want %v", purposes, p, c.got, c.want)
+			}
+		}
+	}
+	broken := keyring.New(newStore(), kek, time.Now, keyring.Purposes()...)
+	if rules, err := broken.Rules(t.Context()); rules != (twofactor.Keys{}) || !errors.Is(err, keyring.ErrUnavailable) {
+		t.Errorf("Rules of none: got %v, %v; want ErrUnavailable", rules, err)
+	}
+	if tokens, err := broken.Tokens(t.Context()); tokens != (token.Keys{}) || !errors.Is(err, keyring.ErrUnavailable) {
+		t.Errorf("Tokens of none: got %v, %v; want ErrUnavailable", tokens, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -104,12 +105,12 @@ func (s *memStore) ReplaceConfig(ctx context.Context, name string, value []byte,
 	case failed:
 		return errBroken
 	case conflict:
-		return keyring.ErrConflict
+		return &twofactor.Conflict{}
 	}
 	s.mu.Lock()
 	if s.items[name].version != version-1 {
 		s.mu.Unlock()
-		return keyring.ErrConflict
+		return &twofactor.Conflict{}
 	}
 	s.items[name] = item{bytes.Clone(value), version}
 	s.mu.Unlock()
@@ -120,7 +121,7 @@ func (s *memStore) ReplaceConfig(ctx context.Context, name string, value []byte,
 	case failedStored:
 		return errBroken
 	case lostAnswer:
-		return keyring.ErrConflict
+		return &twofactor.Conflict{}
 	}
 	return nil
 }

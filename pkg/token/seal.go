@@ -19,6 +19,12 @@ import (
 // foreign, of another kind, too long. It wraps the cause, so that a caller can tell a key that is only not loaded yet.
 var ErrInvalid = errors.New("token: not one of ours")
 
+// Keys are what tokens are sealed and signed with. A function that may not use one leaves it nil.
+type Keys struct {
+	Challenge twofactor.AEAD // challenges and grants
+	Signer    Signer         // assertions
+}
+
 // maxLength is the longest token in characters. It leaves the rest of a body of 8 KB as much again, and holds a challenge
 // whose host gave every text at the 256 bytes it may have.
 const maxLength = 4096

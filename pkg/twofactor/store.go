@@ -101,9 +101,12 @@ type Version struct {
 	Events  []Event
 }
 
-// Conflict is returned by Replace when another write came first.
+// Conflict is what a compare-and-swap returns when another write came first: Replace of an account, and the engines'
+// ReplaceConfig of a config item.
 type Conflict struct {
-	Current *Account // what is stored now; nil when the engine cannot say, and Load will
+	// Current is the account as it is stored now; nil when the engine cannot say, and Load will. Of a config item it is
+	// always nil.
+	Current *Account
 }
 
 // Error says that another write came first.
