@@ -31,7 +31,7 @@ type Success struct {
 // Answered is the newest request under an Idempotency-Key that succeeded.
 type Answered struct {
 	Request Digest    `json:"req"`
-	Key     Digest    `json:"key,omitzero"`
+	Key     Digest    `json:"key"`
 	At      time.Time `json:"at"`
 }
 
@@ -164,7 +164,10 @@ func (r Rules) answered(a *Account, req Request, op Operation, now time.Time) (b
 	return false, ErrKeyReused
 }
 
-// remember keeps the request for its retry.
+// remember keeps the request for its retry. Without a key there is none, and the answer before it is no longer the last.
 func (a *Account) remember(req Request, now time.Time) {
-	a.Answered = &Answered{Request: req.ID, Key: req.Key, At: now}
+	a.Answered = nil
+	if req.Key != (Digest{}) {
+		a.Answered = &Answered{Request: req.ID, Key: req.Key, At: now}
+	}
 }
