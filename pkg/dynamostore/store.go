@@ -1,0 +1,145 @@
+// Package dynamostore is the store on DynamoDB: accounts, their history and the config items, in a table each. Package
+// storetest says what a store promises; here is how it is kept.
+//
+// An account is one item, read with strong consistency and replaced by one PutItem, on the condition that the stored
+// version is the one before. DynamoDB answers a failed condition with the item that is there (ALL_OLD), so whoever lost
+// the race needs no second read, and a write whose answer was lost finds its own id in it (accounts.go). There are no
+// transactions and nothing depends on a TTL.
+//
+// The accounts table holds a sentinel under a key that no user id can have. It is read once for each Store: a table
+// without it is the wrong one, and not a world in which nobody has a second factor.
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+const (
+	// attemptTimeout ends an attempt that DynamoDB does not answer. A usual answer takes a few milliseconds.
+	attemptTimeout = time.Second
+	// maxAttempts is how often a request is sent before it is given up.
+	maxAttempts = 3
+	// meanPause is the mean pause before the second attempt; before the third it is twice as long.
+	meanPause = 50 * time.Millisecond
+)
+
+// Tables are the names of the three tables.
+type Tables struct {
+	Accounts, History, Config string
+}
+
+// Store is a [twofactor.Store] in three tables. It is safe for concurrent use.
+type Store struct {
+	client *dynamodb.Client
+	tables Tables
+	region string
+	proven atomic.Bool // the accounts table has its sentinel
+
+	mu     sync.Mutex
+	counts Counts
+}
+
+var _ twofactor.Store = (*Store)(nil)
+
+// Counts is what a store has done since it was made.
+type Counts struct {
+	Loads     int64 // calls of Load
+	Replaces  int64 // calls of Replace
+	Conflicts int64 // of those, the ones that lost to another write
+
+	// ReadUnits and WriteUnits are what DynamoDB says that all calls together have consumed. Of a write that lost, and of
+	// an attempt that failed, it does not say.
+	ReadUnits, WriteUnits float64
+}
+
+// New returns a store in the given tables of cfg's region, with cfg's credentials. It touches nothing yet. An attempt
+// has one second, a request three attempts; whoever calls bounds the whole.
+func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Store {
+	defaults := func(o *dynamodb.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts = maxAttempts
+			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+				return rand.N(meanPause << attempt), nil // attempt counts from 1
+			})
+		})
+	}
+	client := dynamodb.NewFromConfig(cfg, append([]func(*dynamodb.Options){defaults}, options...)...)
+	return &Store{client: client, tables: tables, region: cfg.Region}
+}
+
+// Counts returns what the store has done so far.
+func (s *Store) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts
+}
+
+func (s *Store) count(add func(*Counts)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	add(&s.counts)
+}
+
+func (s *Store) countRead(c *types.ConsumedCapacity) {
+	if c != nil {
+		s.count(func(n *Counts) { n.ReadUnits += aws.ToFloat64(c.CapacityUnits) })
+	}
+}
+
+func (s *Store) countWrite(c *types.ConsumedCapacity) {
+	if c != nil {
+		s.count(func(n *Counts) { n.WriteUnits += aws.ToFloat64(c.CapacityUnits) })
+	}
+}
+
+// get reads an item with strong consistency; nil if there is none.
+func (s *Store) get(ctx context.Context, table, key, value string) (item, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &table, Key: item{key: text(value)}, ConsistentRead: aws.Bool(true),
+		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+	})
+	if err != nil {
+		return nil, failed(table, err)
+	}
+	s.countRead(out.ConsumedCapacity)
+	return out.Item, nil
+}
+
+// put stores an item if the condition holds. If it does not, met is false and current is the item that is there: nil if
+// there is none, or if DynamoDB has not said, and then told is false.
+func (s *Store) put(ctx context.Context, in *dynamodb.PutItemInput) (met bool, current item, told bool, err error) {
+	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+	out, err := s.client.PutItem(ctx, in)
+	var (
+		unmet      *types.ConditionalCheckFailedException
+		replicated *types.ReplicatedWriteConflictException // with multi-Region strong consistency: another Region was first
+	)
+	switch {
+	case errors.As(err, &unmet):
+		return false, unmet.Item, true, nil
+	case errors.As(err, &replicated):
+		return false, nil, false, nil
+	case err != nil:
+		return false, nil, false, failed(*in.TableName, err)
+	}
+	s.countWrite(out.ConsumedCapacity)
+	return true, nil, true, nil
+}
+
+func failed(table string, err error) error { return fmt.Errorf("table %s: %w", table, err) }
