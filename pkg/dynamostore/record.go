@@ -1,6 +1,7 @@
 package dynamostore
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -12,11 +13,9 @@ import (
 // DecodeRecord returns the version of an account that a record of the accounts table's stream holds. It reports false
 // for a record that holds none: the sentinel, or the removal of an item.
 func DecodeRecord(r events.DynamoDBEventRecord) (version twofactor.Version, ok bool, err error) {
-	stored := item{}
-	for name, v := range r.Change.NewImage {
-		if stored[name], err = attribute(v); err != nil {
-			return twofactor.Version{}, false, damaged("%s: %w", name, err)
-		}
+	stored, err := image(r)
+	if err != nil {
+		return twofactor.Version{}, false, err
 	}
 	user := asText(stored[keyUser])
 	if len(stored) == 0 || user == Sentinel {
@@ -27,6 +26,26 @@ func DecodeRecord(r events.DynamoDBEventRecord) (version twofactor.Version, ok b
 		return twofactor.Version{}, false, err
 	}
 	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events}, true, nil
+}
+
+// RecordJSON returns the item that a record holds, for people to look at. Secrets in it are sealed.
+func RecordJSON(r events.DynamoDBEventRecord) (json.RawMessage, error) {
+	stored, err := image(r)
+	if err != nil {
+		return nil, err
+	}
+	return plain(stored)
+}
+
+func image(r events.DynamoDBEventRecord) (item, error) {
+	stored := item{}
+	for name, v := range r.Change.NewImage {
+		var err error
+		if stored[name], err = attribute(v); err != nil {
+			return nil, damaged("%s: %w", name, err)
+		}
+	}
+	return stored, nil
 }
 
 var errAttribute = errors.New("an attribute of a type that accounts do not have")
