@@ -23,35 +23,43 @@ type HistoryStore interface {
 // event removes the history older than itself, so that all that remains of the user is that event.
 //
 // When it returns nil, everything is in the store. Otherwise some of it may be, and the whole batch has to come again;
-// a user whose write failed holds up no other. Users are written at the same time, each in the order of their versions,
-// so that an engine which commits in groups needs one commit for a batch, not one for each version.
+// a user whose write failed holds up no other.
 func History(store HistoryStore) func(context.Context, []twofactor.Version) error {
 	return func(ctx context.Context, batch []twofactor.Version) error {
-		events := map[twofactor.UserID][]twofactor.Event{}
-		for _, v := range batch {
-			if len(v.Events) > 0 {
-				events[v.User] = append(events[v.User], v.Events...)
-			}
-		}
-		var (
-			wait   sync.WaitGroup
-			failed = make(chan error, len(events))
-		)
-		for user, happened := range events { // at most as many as the batch is long
-			wait.Go(func() {
-				if err := write(ctx, store, user, happened); err != nil {
-					failed <- err
-				}
-			})
-		}
-		wait.Wait()
-		close(failed)
 		var all error
-		for err := range failed {
+		for _, err := range writeAll(ctx, store, batch) {
 			all = errors.Join(all, err)
 		}
 		return all
 	}
+}
+
+// writeAll writes the events of a batch and returns what failed, by user. Users are written at the same time, each in the
+// order of their versions, in one write: an engine which commits in groups needs one commit for a batch, not one for each
+// version. So of a write that failed it is not known which versions it has stored.
+func writeAll(ctx context.Context, store HistoryStore, batch []twofactor.Version) map[twofactor.UserID]error {
+	events := map[twofactor.UserID][]twofactor.Event{}
+	for _, v := range batch {
+		if len(v.Events) > 0 {
+			events[v.User] = append(events[v.User], v.Events...)
+		}
+	}
+	var (
+		wait   sync.WaitGroup
+		mu     sync.Mutex
+		failed = map[twofactor.UserID]error{}
+	)
+	for user, happened := range events { // at most as many as the batch is long
+		wait.Go(func() {
+			if err := write(ctx, store, user, happened); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed[user] = err
+			}
+		})
+	}
+	wait.Wait()
+	return failed
 }
 
 // write appends one user's events, then erases what an erased event among them ends. In this order, a batch that comes
