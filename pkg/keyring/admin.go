@@ -20,7 +20,7 @@ const (
 
 // Create creates the keyset of each purpose that has none, with one key, and never touches one that exists, but to
 // publish what is not: run again after a failure, it completes what was begun. Of those who race, all succeed.
-func Create(ctx context.Context, store Store, kek tink.AEAD, purposes ...Purpose) error {
+func Create(ctx context.Context, store Store, kek tink.AEADWithContext, purposes ...Purpose) error {
 	for _, p := range purposes {
 		if err := create(ctx, store, kek, p); err != nil {
 			return fmt.Errorf("creating keyset %s: %w", p, err)
@@ -29,7 +29,7 @@ func Create(ctx context.Context, store Store, kek tink.AEAD, purposes ...Purpose
 	return nil
 }
 
-func create(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
+func create(ctx context.Context, store Store, kek tink.AEADWithContext, p Purpose) error {
 	_, _, err := read(ctx, store, p)
 	if errors.Is(err, ErrNoKeyset) {
 		if err = createFirst(ctx, store, kek, p); lostRace(err) {
@@ -42,7 +42,7 @@ func create(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
 	return publish(ctx, store, kek)
 }
 
-func createFirst(ctx context.Context, store Store, kek tink.AEAD, p Purpose) error {
+func createFirst(ctx context.Context, store Store, kek tink.AEADWithContext, p Purpose) error {
 	use, ok := uses[p]
 	if !ok {
 		return errors.New("no such purpose")
@@ -55,7 +55,7 @@ func createFirst(ctx context.Context, store Store, kek tink.AEAD, p Purpose) err
 	if err != nil {
 		return err
 	}
-	e, err := envelope{Schema: schema, Purpose: p}.with(primary.KeyID(), times{Created: time.Now().UTC()}).seal(h, kek)
+	e, err := envelope{Schema: schema, Purpose: p}.with(primary.KeyID(), times{Created: time.Now().UTC()}).seal(ctx, h, kek)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func createFirst(ctx context.Context, store Store, kek tink.AEAD, p Purpose) err
 // Add adds a new key to a keyset and returns its id. It opens and verifies from now on, but nothing is made with it
 // before Promote. A signing key is published in the JWK set; if only that failed, Add returns the id with the error: the
 // key is there, and the next Create, Add or Promote publishes it.
-func Add(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) (keyID uint32, err error) {
+func Add(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Purpose) (keyID uint32, err error) {
 	err = rewrite(ctx, store, kek, purpose, func(h *keyset.Handle, e envelope) (*keyset.Handle, envelope, error) {
 		m := keyset.NewManagerFromHandle(h)
 		id, err := m.Add(uses[purpose].template())
@@ -89,7 +89,7 @@ func Add(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) (keyI
 // if the keyset does not hold it. A signing key published less than 24 hours ago is refused with ErrTooYoung. A key of
 // another purpose may be promoted earlier, at a price: rings that have not seen it yet, for up to 15 minutes, answer
 // ErrUnknownKey once before they look.
-func Promote(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose, keyID uint32) error {
+func Promote(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Purpose, keyID uint32) error {
 	if purpose == Signing {
 		if err := publish(ctx, store, kek); err != nil {
 			return err
@@ -127,12 +127,12 @@ type Key struct {
 }
 
 // List returns the keys of a keyset, in the order in which they were added: rotation goes by it.
-func List(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) ([]Key, error) {
+func List(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Purpose) ([]Key, error) {
 	e, _, err := read(ctx, store, purpose)
 	if err != nil {
 		return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
 	}
-	h, err := e.open(kek)
+	h, err := e.open(ctx, kek)
 	if err != nil {
 		return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
 	}
@@ -150,20 +150,20 @@ func List(ctx context.Context, store Store, kek tink.AEAD, purpose Purpose) ([]K
 
 // rewrite replaces a keyset by what edit makes of it, deciding again after a conflict. An edit that returns a nil handle
 // leaves it as it is.
-func rewrite(ctx context.Context, store Store, kek tink.AEAD, p Purpose, edit func(*keyset.Handle, envelope) (*keyset.Handle, envelope, error)) error {
+func rewrite(ctx context.Context, store Store, kek tink.AEADWithContext, p Purpose, edit func(*keyset.Handle, envelope) (*keyset.Handle, envelope, error)) error {
 	return again(func() error {
 		e, version, err := read(ctx, store, p)
 		if err != nil {
 			return err
 		}
-		h, err := e.open(kek)
+		h, err := e.open(ctx, kek)
 		if err != nil {
 			return err
 		}
 		if h, e, err = edit(h, e); err != nil || h == nil {
 			return err
 		}
-		if e, err = e.seal(h, kek); err != nil {
+		if e, err = e.seal(ctx, h, kek); err != nil {
 			return err
 		}
 		return e.replace(ctx, store, version+1)

@@ -42,7 +42,7 @@ func mustJWKS(t testing.TB, store keyring.Store) []byte {
 	return jwks
 }
 
-func mustList(t testing.TB, store keyring.Store, kek tink.AEAD, p keyring.Purpose) []keyring.Key {
+func mustList(t testing.TB, store keyring.Store, kek tink.AEADWithContext, p keyring.Purpose) []keyring.Key {
 	t.Helper()
 	keys, err := keyring.List(t.Context(), store, kek, p)
 	if err != nil {
@@ -322,7 +322,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 }
 
 // interrupted does the steps while store calls go wrong as given, one after the other, and then completes them.
-func interrupted(t *testing.T, kek tink.AEAD, steps []int, faults []fault) (wrong error) {
+func interrupted(t *testing.T, kek tink.AEADWithContext, steps []int, faults []fault) (wrong error) {
 	ctx := t.Context()
 	store := newStore()
 	store.fault = func(op, name string) fault {
@@ -373,7 +373,7 @@ func interrupted(t *testing.T, kek tink.AEAD, steps []int, faults []fault) (wron
 }
 
 // checkState checks a state that a crash can leave.
-func checkState(t *testing.T, store *memStore, kek tink.AEAD, published map[string]time.Time, signed map[string]bool) error {
+func checkState(t *testing.T, store *memStore, kek tink.AEADWithContext, published map[string]time.Time, signed map[string]bool) error {
 	jwks, err := keyring.LoadJWKS(t.Context(), store)
 	if err != nil {
 		jwks = []byte("{}")

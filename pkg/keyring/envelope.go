@@ -88,20 +88,20 @@ func (e envelope) replace(ctx context.Context, store Store, version int64) error
 
 // seal returns the envelope with another keyset in it. A KEK in KMS takes 4096 bytes of plaintext: about 18 signing keys
 // or 30 of any other kind.
-func (e envelope) seal(h *keyset.Handle, kek tink.AEAD) (envelope, error) {
+func (e envelope) seal(ctx context.Context, h *keyset.Handle, kek tink.AEADWithContext) (envelope, error) {
 	var sealed keyset.MemReaderWriter
-	if err := h.WriteWithAssociatedData(&sealed, kek, []byte(e.Purpose)); err != nil {
+	if err := h.WriteWithContext(ctx, &sealed, kek, []byte(e.Purpose)); err != nil {
 		return envelope{}, fmt.Errorf("does not seal: %w", err)
 	}
 	e.Sealed = sealed.EncryptedKeyset.GetEncryptedKeyset()
 	return e, nil
 }
 
-func (e envelope) open(kek tink.AEAD) (*keyset.Handle, error) {
+func (e envelope) open(ctx context.Context, kek tink.AEADWithContext) (*keyset.Handle, error) {
 	sealed := keyset.MemReaderWriter{EncryptedKeyset: &tinkpb.EncryptedKeyset{EncryptedKeyset: e.Sealed}}
-	h, err := keyset.ReadWithAssociatedData(&sealed, kek, []byte(e.Purpose))
+	h, err := keyset.ReadWithContext(ctx, &sealed, kek, []byte(e.Purpose))
 	if err != nil {
-		return nil, fmt.Errorf("does not open (sealed by another key-encryption key, or altered): %w", err)
+		return nil, fmt.Errorf("does not open: %w", err)
 	}
 	return h, nil
 }

@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -15,7 +16,7 @@ import (
 func TestWrongKEK(t *testing.T) {
 	t.Parallel()
 	store := created(t, newKEK(t), keyring.TOTP)
-	wantUnavailable(t, keyring.New(store, newKEK(t), time.Now, keyring.TOTP), "keyset totp", "another key-encryption key")
+	wantUnavailable(t, keyring.New(store, newKEK(t), time.Now, keyring.TOTP), "keyset totp", "does not open")
 }
 
 func TestKeysetInAnothersPlace(t *testing.T) {
@@ -31,12 +32,17 @@ func TestKeysetInAnothersPlace(t *testing.T) {
 			moved.items["keyset/"+string(to)] = moved.items["keyset/"+string(from)]
 			wantUnavailable(t, keyring.New(moved, kek, time.Now, to), "keyset "+string(to), `"`+string(from)+`"`)
 			// An envelope that lies about it does not help: the seal knows.
-			relabelled := moved.items["keyset/"+string(to)]
-			relabelled.value = []byte(strings.Replace(string(relabelled.value), `"purpose":"`+string(from)+`"`, `"purpose":"`+string(to)+`"`, 1))
-			moved.items["keyset/"+string(to)] = relabelled
+			moved.items["keyset/"+string(to)] = moved.relabelled(from, to)
 			wantUnavailable(t, keyring.New(moved, kek, time.Now, to), "keyset "+string(to), "does not open")
 		}
 	}
+}
+
+// relabelled returns one purpose's keyset in an envelope that says it is another's.
+func (s *memStore) relabelled(from, to keyring.Purpose) item {
+	i := s.items["keyset/"+string(from)]
+	i.value = bytes.Replace(i.value, []byte(`"purpose":"`+from+`"`), []byte(`"purpose":"`+to+`"`), 1)
+	return i
 }
 
 func TestTamperedKeyset(t *testing.T) {
@@ -107,7 +113,7 @@ func TestKeysetOfAnotherKind(t *testing.T) {
 	}
 	for _, p := range keyring.Purposes() {
 		var sealed keyset.MemReaderWriter
-		if err := h.WriteWithAssociatedData(&sealed, kek, []byte(p)); err != nil {
+		if err := h.WriteWithContext(t.Context(), &sealed, kek, []byte(p)); err != nil {
 			t.Fatal(err)
 		}
 		id := strconv.FormatUint(uint64(h.KeysetInfo().PrimaryKeyId), 10)

@@ -34,7 +34,7 @@ func LoadJWKS(ctx context.Context, store Store) ([]byte, error) {
 //
 // The set is read before the keyset it is made from, and replaced only if nobody has replaced it since. Keysets only
 // grow, so no writer ever puts an older set over a newer one.
-func publish(ctx context.Context, store Store, kek tink.AEAD) error {
+func publish(ctx context.Context, store Store, kek tink.AEADWithContext) error {
 	err := again(func() error {
 		old, setVersion, err := store.LoadConfig(ctx, jwksItem)
 		if err != nil {
@@ -44,7 +44,7 @@ func publish(ctx context.Context, store Store, kek tink.AEAD) error {
 		if err != nil {
 			return err
 		}
-		h, err := e.open(kek)
+		h, err := e.open(ctx, kek)
 		if err != nil {
 			return err
 		}

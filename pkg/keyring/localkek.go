@@ -4,6 +4,7 @@ package keyring
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,7 +24,7 @@ import (
 // So it must be a regular file of the user who runs this, and nobody else's to read (mode 0600); anything else is
 // refused, and never repaired: a key that others could read has to be thought about. Of those who start at the same time
 // and make it, all get the same key.
-func LocalKEK(path string) (tink.AEAD, error) {
+func LocalKEK(path string) (tink.AEADWithContext, error) {
 	h, err := readKeyFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeKeyFile(path); err != nil {
@@ -34,7 +35,23 @@ func LocalKEK(path string) (tink.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keyring: key file %s: %w", path, err)
 	}
-	return aead.New(h)
+	a, err := aead.New(h)
+	return inMemory{a}, err
+}
+
+// inMemory is a key-encryption key that asks nobody, and so needs no context.
+type inMemory struct{ aead tink.AEAD }
+
+func (k inMemory) EncryptWithContext(_ context.Context, plaintext, associatedData []byte) ([]byte, error) {
+	return k.aead.Encrypt(plaintext, associatedData)
+}
+
+func (k inMemory) DecryptWithContext(_ context.Context, ciphertext, associatedData []byte) ([]byte, error) {
+	plaintext, err := k.aead.Decrypt(ciphertext, associatedData)
+	if err != nil {
+		return nil, fmt.Errorf("sealed by another key-encryption key, or altered: %w", err)
+	}
+	return plaintext, nil
 }
 
 func readKeyFile(path string) (*keyset.Handle, error) {

@@ -10,6 +10,6 @@ import (
 )
 
 // LocalKEK refuses: this system's file modes do not tell who may read a key file.
-func LocalKEK(path string) (tink.AEAD, error) {
+func LocalKEK(path string) (tink.AEADWithContext, error) {
 	return nil, fmt.Errorf("keyring: key file %s: %w: this system does not tell who may read it", path, errors.ErrUnsupported)
 }

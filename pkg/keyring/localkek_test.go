@@ -31,7 +31,7 @@ func TestLocalKEK(t *testing.T) {
 	if err != nil || about.Mode() != 0o600 {
 		t.Errorf("made with mode %v, %v; want a regular file with 0600", about.Mode(), err)
 	}
-	sealed, err := made.Encrypt([]byte("keyset"), []byte("totp"))
+	sealed, err := made.EncryptWithContext(t.Context(), []byte("keyset"), []byte("totp"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +39,11 @@ func TestLocalKEK(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := read.Decrypt(sealed, []byte("totp")); err != nil || string(got) != "keyset" {
+	if got, err := read.DecryptWithContext(t.Context(), sealed, []byte("totp")); err != nil || string(got) != "keyset" {
 		t.Errorf("read again: got %q, %v", got, err)
 	}
-	if _, err := read.Decrypt(sealed, []byte("contact")); err == nil {
-		t.Error("opens with other associated data")
+	if got, err := read.DecryptWithContext(t.Context(), sealed, []byte("contact")); got != nil || err == nil || !strings.Contains(err.Error(), "another key-encryption key") {
+		t.Errorf("with other associated data: got %q, %v; want an error that says what it may be", got, err)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
 		t.Errorf("left behind: %v", left)
@@ -68,7 +68,7 @@ func TestLocalKEKMadeOnceAmongRacers(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			sealed[i], _ = kek.Encrypt(nil, nil)
+			sealed[i], _ = kek.EncryptWithContext(t.Context(), nil, nil)
 		})
 	}
 	wg.Wait()
@@ -84,7 +84,7 @@ func TestLocalKEKMadeOnceAmongRacers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range sealed {
-		if _, err := kek.Decrypt(c, nil); err != nil {
+		if _, err := kek.DecryptWithContext(t.Context(), c, nil); err != nil {
 			t.Errorf("starter %d had another key: %v", i, err)
 		}
 	}

@@ -38,7 +38,7 @@ const (
 // once a minute. A failure is never kept: as long as a keyset has not been loaded, each call tries again.
 type Ring struct {
 	store Store
-	kek   tink.AEAD
+	kek   tink.AEADWithContext
 	now   func() time.Time
 
 	mu    sync.Mutex // guards what follows, and the slots
@@ -64,9 +64,9 @@ type load struct {
 	err  error
 }
 
-// New returns a ring of the given purposes; it touches neither store nor KEK yet. The KEK must bound its own time, since
-// a tink.AEAD takes no context.
-func New(store Store, kek tink.AEAD, now func() time.Time, purposes ...Purpose) *Ring {
+// New returns a ring of the given purposes; it touches neither store nor KEK yet. Both must return when their context
+// ends: a look that is not over yet holds up all who wait for it.
+func New(store Store, kek tink.AEADWithContext, now func() time.Time, purposes ...Purpose) *Ring {
 	r := &Ring{store: store, kek: kek, now: now}
 	for i, p := range purposes {
 		if !slices.Contains(purposes[:i], p) {
@@ -169,22 +169,13 @@ type found struct {
 func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	looks := make(chan found, len(due)) // with room for all, so that a look which comes too late is no leak
-	for _, s := range due {
-		s.missed.Store(false) // whatever is missed from here on is news
-		go func(version int64) { looks <- r.look(ctx, s, version) }(s.version)
-	}
 	results := make([]found, len(due))
+	var looks sync.WaitGroup
 	for i, s := range due {
-		results[i] = found{slot: s, err: errNoAnswer}
+		s.missed.Store(false) // whatever is missed from here on is news
+		looks.Go(func() { results[i] = r.look(ctx, s) })
 	}
-	for range due {
-		select {
-		case f := <-looks:
-			results[slices.Index(due, f.slot)] = f
-		case <-ctx.Done():
-		}
-	}
+	looks.Wait()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -193,25 +184,23 @@ func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time, ti
 	close(l.done)
 }
 
-var errNoAnswer = errors.New("no answer in time from the store or the key-encryption key")
-
 // look reads one keyset, and opens it if its version is not the one that is loaded.
-func (r *Ring) look(ctx context.Context, s *slot, loaded int64) found {
+func (r *Ring) look(ctx context.Context, s *slot) found {
 	f := found{slot: s}
 	var e envelope
 	e, f.version, f.err = read(ctx, r.store, s.purpose)
-	if f.err == nil && f.version != loaded {
-		f.fit, f.err = r.open(e, s)
+	if f.err == nil && f.version != s.version {
+		f.fit, f.err = r.open(ctx, e, s)
 	}
 	return f
 }
 
-func (r *Ring) open(e envelope, s *slot) (func(*Keys), error) {
+func (r *Ring) open(ctx context.Context, e envelope, s *slot) (func(*Keys), error) {
 	use, ok := uses[s.purpose]
 	if !ok {
 		return nil, errors.New("no such purpose")
 	}
-	h, err := e.open(r.kek)
+	h, err := e.open(ctx, r.kek)
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,7 @@ func (s *memStore) ReplaceConfig(ctx context.Context, name string, value []byte,
 
 // countingKEK counts what it opens, and can fail (to do anything, or only to seal) or wait.
 type countingKEK struct {
-	tink.AEAD
+	aead             tink.AEAD
 	mu               sync.Mutex
 	opened           int
 	err, sealErr     error
@@ -146,31 +146,35 @@ func newKEK(t testing.TB) *countingKEK {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &countingKEK{AEAD: a}
+	return &countingKEK{aead: a}
 }
 
-func (k *countingKEK) Encrypt(plaintext, associatedData []byte) ([]byte, error) {
+func (k *countingKEK) EncryptWithContext(_ context.Context, plaintext, associatedData []byte) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.longestPlaintext = max(k.longestPlaintext, len(plaintext))
 	if err := errors.Join(k.err, k.sealErr); err != nil {
 		return nil, err
 	}
-	return k.AEAD.Encrypt(plaintext, associatedData)
+	return k.aead.Encrypt(plaintext, associatedData)
 }
 
-func (k *countingKEK) Decrypt(ciphertext, associatedData []byte) ([]byte, error) {
+func (k *countingKEK) DecryptWithContext(ctx context.Context, ciphertext, associatedData []byte) ([]byte, error) {
 	k.mu.Lock()
 	k.opened++
 	err, waitFor := k.err, k.waitFor
 	k.mu.Unlock()
 	if waitFor != nil {
-		<-waitFor
+		select {
+		case <-waitFor:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return k.AEAD.Decrypt(ciphertext, associatedData)
+	return k.aead.Decrypt(ciphertext, associatedData)
 }
 
 func (k *countingKEK) uses() int {
@@ -186,7 +190,7 @@ func (k *countingKEK) failWith(err error) {
 }
 
 // created returns a store with a keyset for each purpose.
-func created(t testing.TB, kek tink.AEAD, purposes ...keyring.Purpose) *memStore {
+func created(t testing.TB, kek tink.AEADWithContext, purposes ...keyring.Purpose) *memStore {
 	t.Helper()
 	s := newStore()
 	if err := keyring.Create(t.Context(), s, kek, purposes...); err != nil {
