@@ -3,6 +3,7 @@
 package journeys_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,9 +19,18 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
-// engines are what the service can keep its accounts in, and the flags that choose it. Every script runs on each.
-var engines = map[string][]string{
-	"bolt": {"-store", "bolt"},
+// engines are what the service can keep its accounts in, and the flags that choose it, for each script anew. Every script
+// runs on each.
+var engines = map[string]func(t testing.TB) func() []string{
+	"bolt": func(testing.TB) func() []string {
+		return func() []string { return []string{"-store", "bolt"} }
+	},
+	"dynamodb": func(t testing.TB) func() []string {
+		endpoint := needs.DynamoDBLocal(t)
+		return func() []string {
+			return []string{"-store", "dynamodb", "-dynamodb-endpoint", endpoint, "-dynamodb-prefix", rand.Text() + "-"}
+		}
+	},
 }
 
 // program is what the scripts run, built as a user would.
@@ -68,16 +78,17 @@ func TestJourneys(t *testing.T) {
 	var tools tools
 	tools.oathtool, _ = needs.Look(t, "oathtool")
 	tools.zbarimg, _ = needs.Look(t, "zbarimg")
-	for engine, flags := range engines {
+	for engine, choose := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
+			flags := choose(t)
 			testscript.Run(t, testscript.Params{
 				Dir:  ".",
 				Cmds: commands(),
 				Setup: func(env *testscript.Env) error {
 					w := &world{
 						people: map[string]*person{}, tools: tools, dir: env.WorkDir,
-						server: &server{program: program, flags: flags, data: filepath.Join(env.WorkDir, "data")},
+						server: &server{program: program, flags: flags(), data: filepath.Join(env.WorkDir, "data")},
 					}
 					env.Values[worldKey{}] = w
 					env.Defer(func() {

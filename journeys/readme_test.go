@@ -39,7 +39,7 @@ func TestREADMEInOneMinute(t *testing.T) {
 	for _, name := range []string{"bash", "sh", "curl", "jq", "oathtool"} {
 		needs.Program(t, name)
 	}
-	s := &server{program: program, flags: engines["bolt"], policy: "standard", data: filepath.Join(t.TempDir(), "data")}
+	s := &server{program: program, policy: "standard", data: filepath.Join(t.TempDir(), "data")}
 	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,5 @@ type countersResponse struct {
 }
 
 func (s *server) counters(http.ResponseWriter, *http.Request, nothing) (countersResponse, error) {
-	c := s.store.Counts()
-	return countersResponse{c.Loads, c.Replaces}, nil
+	return s.store.counters(), nil
 }

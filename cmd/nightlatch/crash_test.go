@@ -40,9 +40,9 @@ type program struct {
 	stderr  bytes.Buffer
 }
 
-func startProgram(t *testing.T, binary, data string, connections int) *program {
+func startProgram(t *testing.T, binary, data string, connections int, flags ...string) *program {
 	t.Helper()
-	p := &program{process: exec.Command(binary, "dev", "-addr", "127.0.0.1:0", "-data", data, "-quiet")}
+	p := &program{process: exec.Command(binary, append([]string{"dev", "-addr", "127.0.0.1:0", "-data", data, "-quiet"}, flags...)...)}
 	p.process.Stderr = &p.stderr
 	out, err := p.process.StdoutPipe()
 	if err == nil {

@@ -97,7 +97,7 @@ func TestGroups(t *testing.T) {
 	l := serve(t, dataDir(t), "standard")
 	for _, u := range demoUsers {
 		a, _ := l.login(u.Email)
-		sessions, err := openIdentityProvider(l.data+"/session-key.pem", l.clock.now)
+		sessions, err := openIdentityProvider(l.keptIn+"/session-key.pem", l.clock.now)
 		if err != nil {
 			t.Fatal(err)
 		}

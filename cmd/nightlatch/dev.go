@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,9 +17,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/nightlatch/nightlatch/pkg/boltstore"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
-	"github.com/nightlatch/nightlatch/pkg/notify"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -41,6 +38,7 @@ Flags:
 // options are what the flags say.
 type options struct {
 	addr, data, policy string
+	endpoint, prefix   string // of DynamoDB, and of its tables' names; no endpoint means the embedded store
 	quiet              bool
 }
 
@@ -70,19 +68,23 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 	flags.StringVar(&o.data, "data", ".nightlatch/", "`directory` in which everything is kept; it is made if it is missing")
 	flags.StringVar(&o.policy, "policy", twofactor.Presets()[0],
 		"`preset` ("+strings.Join(twofactor.Presets(), ", ")+"), or a JSON file of settings")
-	engine := flags.String("store", "bolt", "`engine`: bolt, the embedded one; dynamodb is not in this build yet")
-	endpoint := flags.String("dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine; not in this build yet")
+	engine := flags.String("store", "bolt", "`engine` that keeps the accounts: bolt, a file in the data directory, or dynamodb")
+	flags.StringVar(&o.endpoint, "dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine, for -store dynamodb, such as http://127.0.0.1:8000")
+	flags.StringVar(&o.prefix, "dynamodb-prefix", "nightlatch-", "how the `names` of its tables begin; they are made if they are missing")
 	flags.BoolVar(&o.quiet, "quiet", false, "do not log requests")
 	if helped, err = parse(flags, args, aboutDev, stdout); err != nil || helped {
 		return o, helped, err
 	}
 	switch {
 	case *engine == "dynamodb":
-		err = errors.New("-store dynamodb: this build has the embedded store only; DynamoDB comes next. Leave -store out")
+		err = checkEndpoint(o.endpoint)
 	case *engine != "bolt":
-		err = fmt.Errorf("-store %s: there is no such store; leave -store out for the embedded one", *engine)
-	case *endpoint != "":
-		err = errors.New("-dynamodb-endpoint: is for -store dynamodb, which this build does not have; leave it out")
+		err = fmt.Errorf("-store %s: there is no such store; there are bolt, the embedded one, and dynamodb", *engine)
+	case o.endpoint != "":
+		err = errors.New("-dynamodb-endpoint: is for -store dynamodb; leave it out, or say -store dynamodb as well")
+	}
+	switch {
+	case err != nil:
 	case o.data == "":
 		err = errors.New("-data: name a directory")
 	}
@@ -95,7 +97,7 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 // server is everything behind one port.
 type server struct {
 	log        *slog.Logger
-	store      *boltstore.Store
+	store      engine
 	keys       *keyring.Ring
 	clock      *serviceClock
 	sessions   *identityProvider
@@ -104,7 +106,7 @@ type server struct {
 	policyName string // of -policy: a preset or a file
 	serviceKey string
 	webhookKey string
-	data       string
+	keptIn     string // for people
 	http       *http.Server
 	failed     chan error // what ends the server before it is stopped
 	stopStream context.CancelFunc
@@ -180,23 +182,19 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("-data %s: %w", o.data, err)
 	}
-	database := filepath.Join(data, "nightlatch.db")
-	if err := checkPrivate(database); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("-data %s: %w", o.data, err)
-	}
-	store, err := boltstore.Open(database)
-	switch {
-	case errors.Is(err, boltstore.ErrInUse):
-		return nil, fmt.Errorf("-data %s: the directory is in use by another process; stop that, or choose another directory with -data", o.data)
-	case err != nil:
-		return nil, fmt.Errorf("-data %s: %w", o.data, err)
+	store, err := openEngine(o, data)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			s, err = nil, errors.Join(fmt.Errorf("-data %s: %w", o.data, err), store.Close())
 		}
 	}()
-	s = &server{log: log, store: store, url: url, policyName: o.policy, data: data, failed: make(chan error, 2)}
+	s = &server{log: log, store: store, url: url, policyName: o.policy, keptIn: data, failed: make(chan error, 2)}
+	if o.endpoint != "" {
+		s.keptIn = fmt.Sprintf("%s (keys), tables %s* at %s", data, o.prefix, o.endpoint)
+	}
 	if s.keys, err = openKeys(store, filepath.Join(data, "key-encryption-key.json")); err != nil {
 		return s, err
 	}
@@ -217,17 +215,9 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 func (s *server) stream() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopStream, s.streamed = stop, make(chan struct{})
-	history := notify.History(s.store)
 	go func() {
 		defer close(s.streamed)
-		err := s.store.Stream(ctx, func(ctx context.Context, batch []twofactor.Version) error {
-			err := history(ctx, batch)
-			if err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "history not written; it is tried again", "cause", err)
-			}
-			return err
-		})
-		if ctx.Err() == nil {
+		if err := s.store.stream(ctx, s.log); ctx.Err() == nil {
 			s.fail(fmt.Errorf("the stream has ended: %w", err))
 		}
 	}()
@@ -269,7 +259,7 @@ func (s *server) banner(out io.Writer) {
 	fmt.Fprintf(w, "policy\t%s\n", s.policyName)
 	fmt.Fprintf(w, "sign in as\t%s\n", strings.Join(names, ", "))
 	fmt.Fprintf(w, "password\t%s\n", demoPassword)
-	fmt.Fprintf(w, "kept in\t%s\n", s.data)
+	fmt.Fprintf(w, "kept in\t%s\n", s.keptIn)
 	if offset := s.clock.offset.Load(); offset > 0 {
 		fmt.Fprintf(w, "clock\t%s ahead\n", twofactor.Duration(time.Duration(offset)*time.Second))
 	}

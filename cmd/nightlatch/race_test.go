@@ -21,19 +21,38 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// arena is a server in this process, so that the race detector sees it, and one user of it.
+// arena is one user of a service, and all that race to get in as that user.
 type arena struct {
 	*remote
-	server  *server
 	t       *testing.T
 	session func(user string) string
 	secret  string
-	now     time.Time // the start of the present time step
+	now     time.Time     // the start of the present time step
+	offset  time.Duration // of the service's clock
+	slack   time.Duration // how far the clocks of its processes can be apart
+	windTo  func(time.Duration) (time.Time, time.Duration, error)
+	server  *server // where it is in this process
 }
 
 const racer = "racer"
 
-// newArena starts a server, with a user who has 2FA on and has not used a code since it went on.
+// arenas are what the races run in.
+var arenas = map[string]func(t *testing.T, connections int) *arena{
+	"embedded": newArena, // in this process, so that the race detector sees it
+	"dynamodb": newPair,
+}
+
+func inArenas(t *testing.T, connections int, race func(t *testing.T, a *arena)) {
+	t.Parallel()
+	for name, open := range arenas {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			race(t, open(t, connections))
+		})
+	}
+}
+
+// newArena starts a server on the embedded store.
 func newArena(t *testing.T, connections int) *arena {
 	t.Helper()
 	data := dataDir(t)
@@ -41,21 +60,37 @@ func newArena(t *testing.T, connections int) *arena {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &arena{remote: newRemote(s.url, s.serviceKey, connections), server: s, t: t, session: sessionsOf(t, data, s.clock.now)}
+	a := &arena{remote: newRemote(s.url, s.serviceKey, connections), t: t, server: s}
+	a.windTo = a.remote.wind
+	a.session = sessionsOf(t, data, a.clock)
 	t.Cleanup(func() {
 		a.close()
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	session := a.session(racer)
+	a.begin()
+	return a
+}
+
+// begin sets 2FA up for the user, who has not used a code since it went on.
+func (a *arena) begin() {
+	a.t.Helper()
+	a.enroll(racer, a.clock())
+	a.wind(90 * time.Second)
+}
+
+// enroll sets 2FA up for a user, with the code of the given time.
+func (a *arena) enroll(user string, at time.Time) {
+	a.t.Helper()
+	session := a.session(user)
 	setUp := a.ok(request{method: "POST", path: "/v1/enroll", bearer: session, body: "{}"})
 	a.secret = setUp.ManualSecret
 	a.ok(request{method: "POST", path: "/v1/enroll/confirm", bearer: session,
-		body: jsonOf("enrollment_id", setUp.EnrollmentID, "code", appCode(a.secret, s.clock.now()))})
-	a.wind(90 * time.Second)
-	return a
+		body: jsonOf("enrollment_id", setUp.EnrollmentID, "code", appCode(a.secret, at))})
 }
+
+func (a *arena) clock() time.Time { return time.Now().Add(a.offset) }
 
 // ok sends a request that succeeds.
 func (a *arena) ok(q request) told {
@@ -70,7 +105,7 @@ func (a *arena) ok(q request) told {
 func (a *arena) wind(d time.Duration) {
 	a.t.Helper()
 	var err error
-	if a.now, _, err = a.remote.wind(d); err != nil {
+	if a.now, a.offset, err = a.windTo(d + a.slack); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -135,9 +170,11 @@ func (n *tally) String() string {
 // TestOneCodeManyChallenges: 200 people with a challenge of their own type the same right code at the same moment, and
 // one gets in.
 func TestOneCodeManyChallenges(t *testing.T) {
-	t.Parallel()
 	const copies = 200
-	a := newArena(t, copies)
+	inArenas(t, copies, func(t *testing.T, a *arena) { oneCodeManyChallenges(t, a, copies) })
+}
+
+func oneCodeManyChallenges(t *testing.T, a *arena, copies int) {
 	challenges, code := a.challenges(copies), appCode(a.secret, a.now)
 	var answers tally
 	together(copies, copies, func(i int) {
@@ -150,7 +187,7 @@ func TestOneCodeManyChallenges(t *testing.T) {
 		answers.count(r)
 	})
 	t.Log(&answers)
-	if answers.in.Load() != 1 || answers.reused.Load() != copies-1 {
+	if answers.in.Load() != 1 || answers.reused.Load() != int64(copies-1) {
 		t.Errorf("%s; want 1 in and %d reused", &answers, copies-1)
 	}
 	a.recorded(1, twofactor.EventLogin, twofactor.Succeeded)
@@ -158,12 +195,14 @@ func TestOneCodeManyChallenges(t *testing.T) {
 
 // TestOneChallenge: 200 copies of one request, which gets in once and is answered 200 times.
 func TestOneChallenge(t *testing.T) {
-	t.Parallel()
 	const copies = 200
-	a := newArena(t, copies)
+	inArenas(t, copies, func(t *testing.T, a *arena) { oneChallenge(t, a, copies) })
+}
+
+func oneChallenge(t *testing.T, a *arena, copies int) {
 	challenge, code := a.challenges(1)[0], appCode(a.secret, a.now)
 	var answers tally
-	var ids [copies]string
+	ids := make([]string, copies)
 	together(copies, copies, func(i int) {
 		r, undecided, err := a.untilAnswered(verifyRequest(challenge, "totp", code, ""))
 		if err != nil {
@@ -175,7 +214,7 @@ func TestOneChallenge(t *testing.T) {
 		ids[i] = r.jti()
 	})
 	t.Log(&answers)
-	if answers.in.Load() != copies {
+	if answers.in.Load() != int64(copies) {
 		t.Errorf("%s; want %d in", &answers, copies)
 	}
 	for i, id := range ids {
@@ -189,9 +228,12 @@ func TestOneChallenge(t *testing.T) {
 // TestManyWrongCodes: of 10,000 wrong codes at the same moment five are called wrong, which is the budget; the others
 // learn nothing. After each lock it is one.
 func TestManyWrongCodes(t *testing.T) {
-	t.Parallel()
-	const guesses, connections, locks = 10_000, 256, 3
-	a := newArena(t, connections)
+	const guesses, connections = 10_000, 256
+	inArenas(t, connections, func(t *testing.T, a *arena) { manyWrongCodes(t, a, guesses, connections) })
+}
+
+func manyWrongCodes(t *testing.T, a *arena, guesses, connections int) {
+	const locks = 3
 	guess := func(n, want int) {
 		t.Helper()
 		challenges, codes := a.challenges(min(n, connections)), wrongCodes(a.secret, a.now, n)

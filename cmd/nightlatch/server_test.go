@@ -62,11 +62,16 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
-// run starts a server on the data directory, and stops it when the test ends if it has not been stopped.
+// serve starts a server on the data directory, and stops it when the test ends if it has not been stopped.
 func serve(t testing.TB, data, policy string) *live {
 	t.Helper()
+	return serveWith(t, options{addr: "127.0.0.1:0", data: data, policy: policy})
+}
+
+func serveWith(t testing.TB, o options) *live {
+	t.Helper()
 	logged := &locked{}
-	s, err := start(options{addr: "127.0.0.1:0", data: data, policy: policy}, slog.New(slog.NewTextHandler(logged, nil)))
+	s, err := start(o, slog.New(slog.NewTextHandler(logged, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
