@@ -7,7 +7,6 @@ package eventsource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -175,8 +174,11 @@ func (s *source) deliver(ctx context.Context, records []types.Record) error {
 			pause = firstRetry
 		}
 		event = event[taken:]
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "stream: records come again", "records", len(event), "cause", err)
+		}
 		if err := wait(ctx, pause); err != nil {
-			return errors.Join(err, context.Cause(ctx))
+			return err
 		}
 	}
 }
