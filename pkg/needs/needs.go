@@ -1,5 +1,6 @@
-// Package needs finds the programs that some tests need besides Go, and sees to it that a test which could not run is
-// never taken for one that passed: a skip names the program, `make test` repeats it at its end, and CI fails.
+// Package needs finds the programs that some tests need besides Go, starts those that are servers, and sees to it that a
+// test which could not run is never taken for one that passed: a skip names the program, `make test` repeats it at its
+// end, and CI fails.
 package needs
 
 import (
@@ -14,9 +15,15 @@ import (
 // and with CI=true it fails.
 func Program(tb testing.TB, name string) string {
 	tb.Helper()
+	return program(tb, name, name)
+}
+
+// program is Program where the lack has another name than the program.
+func program(tb testing.TB, name, lack string) string {
+	tb.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		Skip(tb, name)
+		Skip(tb, lack)
 	}
 	return path
 }

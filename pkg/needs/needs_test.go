@@ -1,6 +1,7 @@
 package needs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,14 +21,19 @@ func (r *recorder) Log(args ...any) {
 }
 func (r *recorder) Skip(args ...any) {
 	r.ended, r.said = "skipped", args[0].(string)
+	panic(r)
 }
 func (r *recorder) Fatal(args ...any) {
-	r.ended, r.said = "failed", args[0].(string)
+	r.ended, r.said = "failed", fmt.Sprint(args...)
 	panic(r)
 }
 
 func run(r *recorder, f func(testing.TB)) {
-	defer func() { _ = recover() }()
+	defer func() {
+		if p := recover(); p != nil && p != any(r) {
+			panic(p)
+		}
+	}()
 	f(r)
 }
 

