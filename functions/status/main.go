@@ -1,0 +1,23 @@
+// Status says how an account stands, and what has happened to it. It opens no key.
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/environment"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+func main() {
+	env := environment.Must()
+	store := dynamostore.New(env.DynamoDB, env.Tables)
+	lambda.Start(handler.Status(handler.Deps{
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Now: time.Now},
+		Settings: env.Settings,
+		Log:      env.Log,
+	}))
+}
