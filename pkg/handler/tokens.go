@@ -12,15 +12,7 @@ import (
 
 // openChallenge opens a challenge from a body. One that was forged is told like one that is over.
 func (d Deps) openChallenge(ctx context.Context, sealed string) (twofactor.Challenge, error) {
-	keys, err := d.keys(ctx)
-	if err != nil {
-		return twofactor.Challenge{}, err
-	}
-	c, err := token.OpenChallenge(keys.Challenge, sealed)
-	if errors.Is(err, token.ErrInvalid) {
-		return c, fmt.Errorf("%w: %w", twofactor.ErrChallengeExpired, err)
-	}
-	return c, err
+	return opened(ctx, d, token.OpenChallenge, sealed, twofactor.ErrChallengeExpired)
 }
 
 // openGrant opens a grant from a body; none is nil.
@@ -28,15 +20,30 @@ func (d Deps) openGrant(ctx context.Context, sealed string) (*twofactor.Grant, e
 	if sealed == "" {
 		return nil, nil
 	}
-	keys, err := d.keys(ctx)
+	g, err := opened(ctx, d, token.OpenGrant, sealed, twofactor.ErrGrantExpired)
 	if err != nil {
 		return nil, err
 	}
-	g, err := token.OpenGrant(keys.Challenge, sealed)
-	if errors.Is(err, token.ErrInvalid) {
-		return nil, fmt.Errorf("%w: %w", twofactor.ErrGrantExpired, err)
+	return &g, nil
+}
+
+// opened opens a token; the verdict is on what is not ours. It tries twice: a key that another process has just begun to
+// seal with is not at hand yet, but having met it, the key ring looks for it before it gives out its keys again.
+func opened[T any](ctx context.Context, d Deps, open func(twofactor.AEAD, string) (T, error), sealed string, verdict error) (T, error) {
+	var none T
+	var failed error
+	for range 2 {
+		keys, err := d.keys(ctx)
+		if err != nil {
+			return none, err
+		}
+		content, err := open(keys.Challenge, sealed)
+		if !errors.Is(err, token.ErrInvalid) {
+			return content, err
+		}
+		failed = err
 	}
-	return &g, err
+	return none, fmt.Errorf("%w: %w", verdict, failed)
 }
 
 // sealGrant seals a grant for a response; none is empty.

@@ -87,8 +87,8 @@ func Add(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Pur
 
 // Promote makes a key the one that new things are made with; the former one goes on to open and verify. ErrUnknownKey
 // if the keyset does not hold it. A signing key published less than 24 hours ago is refused with ErrTooYoung. A key of
-// another purpose may be promoted earlier, at a price: rings that have not seen it yet, for up to 15 minutes, answer
-// ErrUnknownKey once before they look.
+// another purpose may be promoted earlier, at a price: a ring that has looked within the last minute answers ErrUnknownKey
+// until the minute is over.
 func Promote(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Purpose, keyID uint32) error {
 	if purpose == Signing {
 		if err := publish(ctx, store, kek); err != nil {

@@ -73,6 +73,49 @@ func TestKeysBreak(t *testing.T) {
 	}
 }
 
+// TestNewerKeys: keys that do not do are asked for once more, since another process may have begun to use newer ones.
+func TestNewerKeys(t *testing.T) {
+	t.Parallel()
+	for _, op := range operations {
+		once, send := readied(t, op.preset, op.ready)
+		_, err := send(t.Context())
+		once.must(err)
+		for name, c := range map[string]struct {
+			then   func() (Keys, error)
+			want   error
+			writes int
+		}{
+			"newer ones":  {func() (Keys, error) { return testKeys(), nil }, nil, 1},
+			"no others":   {func() (Keys, error) { return Keys{broken{}, broken{}, broken{}}, nil }, errBroken, 0},
+			"none at all": {func() (Keys, error) { return Keys{}, errStore }, ErrUnavailable, 0},
+		} {
+			s, send := readied(t, op.preset, op.ready)
+			asked := 0
+			s.service.Keys = func(context.Context) (Keys, error) {
+				if asked++; asked == 1 {
+					return Keys{broken{}, broken{}, broken{}}, nil
+				}
+				return c.then()
+			}
+			got, err := send(t.Context())
+			if !errors.Is(err, c.want) || asked != 2 || s.store.loads != 1 || len(s.store.writes) != c.writes {
+				t.Errorf("%s, %s: %v, asked %d times, %d reads, %d writes; want %v, 2, 1, %d",
+					op.name, name, err, asked, s.store.loads, len(s.store.writes), c.want, c.writes)
+			}
+			if v := reflect.ValueOf(got); err != nil && v.IsValid() && !v.IsZero() {
+				t.Errorf("%s, %s: released: %+v", op.name, name, got)
+			}
+			// Of the attempt that failed nothing is left.
+			for i, a := range s.store.writes {
+				if want := once.store.writes[i]; a.Generation != want.Generation || len(a.Events) != len(want.Events) {
+					t.Errorf("%s, %s: generation %d with %d events, want %d with %d", op.name, name,
+						a.Generation, len(a.Events), want.Generation, len(want.Events))
+				}
+			}
+		}
+	}
+}
+
 // onlyDecrypt opens, and cannot seal.
 type onlyDecrypt struct{ box }
 

@@ -46,6 +46,15 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 		now := s.now()
 		next := account.next(NewWriteID(), now)
 		answer, verdict := rule(rules, next, now)
+		if errors.Is(verdict, ErrSealed) || errors.Is(verdict, ErrUnavailable) {
+			// A key that another process has just begun to use is not at hand yet. Having met it, the key ring looks for it
+			// before it gives out its keys again.
+			if rules.Keys, err = s.Keys(ctx); err != nil {
+				return none, unavailable(err)
+			}
+			next = account.next(NewWriteID(), now)
+			answer, verdict = rule(rules, next, now)
+		}
 		var nothingCompared *refusal
 		if errors.As(verdict, &nothingCompared) {
 			return answer, nothingCompared.verdict
