@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -56,15 +55,17 @@ func (s *Store) Replace(ctx context.Context, next *twofactor.Account) error {
 		in.ExpressionAttributeNames = map[string]string{"#version": attrVersion, "#schema": attrSchema}
 		in.ExpressionAttributeValues = item{":before": number(next.Version - 1), ":known": number(twofactor.Schema)}
 	}
-	met, current, told, err := s.put(ctx, in)
+	met, current, err := s.put(ctx, in)
 	switch {
-	case err != nil:
-		return err
-	case met:
-		return nil
-	case !told:
+	case otherRegion(err):
 		s.count(func(n *Counts) { n.Conflicts++ })
 		return &twofactor.Conflict{}
+	case err != nil || met:
+		return err
+	case current == nil: // nothing is there, or only not told: a read tells
+		if current, err = s.get(ctx, s.tables.Accounts, keyUser, string(next.User)); err != nil {
+			return err
+		}
 	}
 	return s.lost(next, current)
 }
@@ -102,12 +103,11 @@ func (s *Store) Due(ctx context.Context, waiting twofactor.Waiting, page twofact
 		if err != nil {
 			return twofactor.DuePage{}, err
 		}
-		if _, err := strconv.ParseInt(parts[1], 10, 64); err != nil || twofactor.UserID(parts[2]).Validate() != nil {
+		due, err := strconv.ParseInt(parts[1], 10, 64)
+		if err != nil || twofactor.UserID(parts[2]).Validate() != nil {
 			return twofactor.DuePage{}, twofactor.ErrCursor
 		}
-		q.ExclusiveStartKey = item{
-			keyWaits: text(parts[0]), keyDue: &types.AttributeValueMemberN{Value: parts[1]}, keyUser: text(parts[2]),
-		}
+		q.ExclusiveStartKey = item{keyWaits: text(parts[0]), keyDue: number(due), keyUser: text(parts[2])}
 	}
 	items, next, err := s.page(ctx, q, page.Limit, place)
 	if err != nil {

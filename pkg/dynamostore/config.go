@@ -1,6 +1,7 @@
 package dynamostore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,11 +53,15 @@ func (s *Store) ReplaceConfig(ctx context.Context, name string, value []byte, ve
 		in.ExpressionAttributeNames = map[string]string{"#version": attrVersion}
 		in.ExpressionAttributeValues = item{":before": number(version - 1)}
 	}
-	met, _, _, err := s.put(ctx, in)
-	if err == nil && !met {
-		err = &twofactor.Conflict{}
+	met, current, err := s.put(ctx, in)
+	if err != nil && !otherRegion(err) || met {
+		return err
 	}
-	return err
+	if b, ok := current[attrValue].(*types.AttributeValueMemberB); ok &&
+		asText(current[attrVersion]) == strconv.FormatInt(version, 10) && bytes.Equal(b.Value, value) {
+		return nil // it had landed before, and its answer was lost
+	}
+	return &twofactor.Conflict{}
 }
 
 // ErrDamaged is returned for an item that this package cannot have written.

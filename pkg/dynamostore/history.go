@@ -21,6 +21,9 @@ const keepHistory = 400 * 24 * time.Hour
 // timeLayout writes times so that they sort as text: fixed width, UTC, to the millisecond.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
+// maxPlace is the longest sort key of DynamoDB, in bytes.
+const maxPlace = 1024
+
 // place is where an event stands in its user's history: time#id.
 func place(e twofactor.Event) string { return e.At.UTC().Format(timeLayout) + "#" + e.ID }
 
@@ -37,7 +40,7 @@ func (s *Store) Append(ctx context.Context, user twofactor.UserID, events []twof
 		row[keyUser], row[keyPlace] = text(string(user)), text(place(e))
 		row[attrExpires] = number(e.At.Add(keepHistory).Unix())
 		// An event that is there already may have been marked as mailed.
-		_, _, _, err = s.put(ctx, &dynamodb.PutItemInput{
+		_, _, err = s.put(ctx, &dynamodb.PutItemInput{
 			TableName: &s.tables.History, Item: row,
 			ConditionExpression:      aws.String("attribute_not_exists(#user)"),
 			ExpressionAttributeNames: map[string]string{"#user": keyUser},
@@ -59,7 +62,7 @@ func (s *Store) History(ctx context.Context, user twofactor.UserID, page twofact
 			return twofactor.HistoryPage{}, err
 		}
 		at, _, _ := strings.Cut(key[1], "#")
-		if _, err := time.Parse(timeLayout, at); err != nil {
+		if _, err := time.Parse(timeLayout, at); err != nil || len(key[1]) > maxPlace {
 			return twofactor.HistoryPage{}, twofactor.ErrCursor
 		}
 		q.ExclusiveStartKey = item{keyUser: text(key[0]), keyPlace: text(key[1])}
@@ -106,10 +109,12 @@ func (s *Store) EraseHistory(ctx context.Context, user twofactor.UserID, before 
 			out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 				TableName: &s.tables.History, Key: key, ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 			})
+			if err == nil {
+				err = s.countWrite(out.ConsumedCapacity)
+			}
 			if err != nil {
 				return failed(s.tables.History, err)
 			}
-			s.countWrite(out.ConsumedCapacity)
 			return nil
 		})
 		if err != nil || q.ExclusiveStartKey == nil {

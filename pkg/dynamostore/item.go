@@ -3,6 +3,7 @@ package dynamostore
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -47,15 +48,16 @@ func encodeAccount(a *twofactor.Account, region string) (item, error) {
 	return m, nil
 }
 
-// decodeAccount returns the account that is stored; the zero account if nothing is.
+// decodeAccount returns the account that is stored; the zero account if nothing is. Attributes that it does not know are
+// nothing to it: a release that could not bear to lose them would have raised the schema.
 func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, error) {
 	if stored == nil {
 		return &twofactor.Account{User: user}, nil
 	}
 	schema, err := strconv.Atoi(asText(stored[attrSchema]))
 	switch {
-	case err != nil:
-		return nil, damaged("account: schema: %w", err)
+	case err != nil || schema < 1:
+		return nil, damaged("account: schema %q", asText(stored[attrSchema]))
 	case schema > twofactor.Schema:
 		return nil, twofactor.ErrNewerSchema
 	}
@@ -64,7 +66,7 @@ func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, erro
 	if err := decode(stored, a); err != nil {
 		return nil, damaged("account: %w", err)
 	}
-	if a.User != user || a.Version < 1 {
+	if a.User != user || user.Validate() != nil || a.Version < 1 {
 		return nil, damaged("account: version %d of another user, or of none", a.Version)
 	}
 	return a, nil
@@ -84,7 +86,12 @@ func encode(v any) (item, error) {
 	return m, err
 }
 
-func decode(m item, into any) error {
+func decode(m item, into any) (err error) {
+	defer func() {
+		if r := recover(); r != nil { // attributevalue, at a digest of another length
+			err = fmt.Errorf("%v", r)
+		}
+	}()
 	return attributevalue.UnmarshalMapWithOptions(m, into, func(o *attributevalue.DecoderOptions) {
 		o.TagKey = "json"
 		o.DecodeTime.N = func(s string) (time.Time, error) {

@@ -17,7 +17,7 @@ import (
 func (s *Store) page(ctx context.Context, q *dynamodb.QueryInput, limit int, place func(item) []string) (items []item, next string, err error) {
 	limit = max(1, limit)
 	for {
-		q.Limit = aws.Int32(int32(min(limit+1-len(items), 1000)))
+		q.Limit = aws.Int32(int32(min(limit-len(items), 999) + 1))
 		more, err := s.query(ctx, q)
 		if err != nil {
 			return nil, "", err
@@ -37,10 +37,12 @@ func (s *Store) page(ctx context.Context, q *dynamodb.QueryInput, limit int, pla
 func (s *Store) query(ctx context.Context, q *dynamodb.QueryInput) ([]item, error) {
 	q.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	out, err := s.client.Query(ctx, q)
+	if err == nil {
+		err = s.countRead(out.ConsumedCapacity)
+	}
 	if err != nil {
 		return nil, failed(*q.TableName, err)
 	}
-	s.countRead(out.ConsumedCapacity)
 	q.ExclusiveStartKey = out.LastEvaluatedKey
 	return out.Items, nil
 }

@@ -13,12 +13,15 @@ import (
 // DecodeRecord returns the version of an account that a record of the accounts table's stream holds. It reports false
 // for a record that holds none: the sentinel, or the removal of an item.
 func DecodeRecord(r events.DynamoDBEventRecord) (version twofactor.Version, ok bool, err error) {
+	if r.EventName == string(events.DynamoDBOperationTypeRemove) {
+		return twofactor.Version{}, false, nil
+	}
 	stored, err := image(r)
 	if err != nil {
 		return twofactor.Version{}, false, err
 	}
 	user := asText(stored[keyUser])
-	if len(stored) == 0 || user == Sentinel {
+	if user == Sentinel {
 		return twofactor.Version{}, false, nil
 	}
 	a, err := decodeAccount(twofactor.UserID(user), stored)

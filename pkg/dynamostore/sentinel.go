@@ -20,7 +20,7 @@ var ErrNoSentinel = errors.New("the accounts table has no sentinel: it is anothe
 
 // CreateSentinel marks the accounts table as one. It does nothing if it is marked already.
 func (s *Store) CreateSentinel(ctx context.Context) error {
-	_, _, _, err := s.put(ctx, &dynamodb.PutItemInput{
+	_, _, err := s.put(ctx, &dynamodb.PutItemInput{
 		TableName: &s.tables.Accounts,
 		Item:      item{keyUser: text(Sentinel), attrSchema: number(twofactor.Schema)},
 

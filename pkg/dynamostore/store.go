@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,15 +72,18 @@ type Counts struct {
 // has one second, a request three attempts; whoever calls bounds the whole.
 func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Store {
 	defaults := func(o *dynamodb.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = t.MaxIdleConns // there is but one host
+		})
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts = maxAttempts
 			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
 				return rand.N(meanPause << attempt), nil // attempt counts from 1
 			})
 		})
+		o.RetryMaxAttempts = maxAttempts // whatever cfg says
 	}
-	client := dynamodb.NewFromConfig(cfg, append([]func(*dynamodb.Options){defaults}, options...)...)
+	answers := func(o *dynamodb.Options) { o.HTTPClient = whole{o.HTTPClient} }
+	client := dynamodb.NewFromConfig(cfg, slices.Concat([]func(*dynamodb.Options){defaults}, options, []func(*dynamodb.Options){answers})...)
 	return &Store{client: client, tables: tables, region: cfg.Region}
 }
 
@@ -95,51 +100,45 @@ func (s *Store) count(add func(*Counts)) {
 	add(&s.counts)
 }
 
-func (s *Store) countRead(c *types.ConsumedCapacity) {
-	if c != nil {
-		s.count(func(n *Counts) { n.ReadUnits += aws.ToFloat64(c.CapacityUnits) })
-	}
-}
-
-func (s *Store) countWrite(c *types.ConsumedCapacity) {
-	if c != nil {
-		s.count(func(n *Counts) { n.WriteUnits += aws.ToFloat64(c.CapacityUnits) })
-	}
-}
-
 // get reads an item with strong consistency; nil if there is none.
 func (s *Store) get(ctx context.Context, table, key, value string) (item, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &table, Key: item{key: text(value)}, ConsistentRead: aws.Bool(true),
 		ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
 	})
+	if err == nil {
+		err = s.countRead(out.ConsumedCapacity)
+	}
 	if err != nil {
 		return nil, failed(table, err)
 	}
-	s.countRead(out.ConsumedCapacity)
 	return out.Item, nil
 }
 
-// put stores an item if the condition holds. If it does not, met is false and current is the item that is there: nil if
-// there is none, or if DynamoDB has not said, and then told is false.
-func (s *Store) put(ctx context.Context, in *dynamodb.PutItemInput) (met bool, current item, told bool, err error) {
+// put stores an item if the condition holds. If it does not, met is false and current is the item that is there; nil if
+// DynamoDB does not tell one.
+func (s *Store) put(ctx context.Context, in *dynamodb.PutItemInput) (met bool, current item, err error) {
 	in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	in.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	out, err := s.client.PutItem(ctx, in)
-	var (
-		unmet      *types.ConditionalCheckFailedException
-		replicated *types.ReplicatedWriteConflictException // with multi-Region strong consistency: another Region was first
-	)
+	if err == nil {
+		err = s.countWrite(out.ConsumedCapacity)
+	}
+	var unmet *types.ConditionalCheckFailedException
 	switch {
 	case errors.As(err, &unmet):
-		return false, unmet.Item, true, nil
-	case errors.As(err, &replicated):
-		return false, nil, false, nil
+		return false, unmet.Item, nil
 	case err != nil:
-		return false, nil, false, failed(*in.TableName, err)
+		return false, nil, failed(*in.TableName, err)
 	}
-	s.countWrite(out.ConsumedCapacity)
-	return true, nil, true, nil
+	return true, nil, nil
+}
+
+// otherRegion says that a write was refused since one in another Region came first. That is so with multi-Region strong
+// consistency only, and no item is told.
+func otherRegion(err error) bool {
+	var replicated *types.ReplicatedWriteConflictException
+	return errors.As(err, &replicated)
 }
 
 func failed(table string, err error) error { return fmt.Errorf("table %s: %w", table, err) }

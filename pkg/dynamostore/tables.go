@@ -65,8 +65,11 @@ func expire(ctx context.Context, s *Store) error {
 	if err != nil {
 		return failed(s.tables.History, err)
 	}
-	if is.TimeToLiveDescription != nil && is.TimeToLiveDescription.TimeToLiveStatus == types.TimeToLiveStatusEnabled {
-		return nil
+	if d := is.TimeToLiveDescription; d != nil {
+		switch d.TimeToLiveStatus {
+		case types.TimeToLiveStatusEnabled, types.TimeToLiveStatusEnabling:
+			return nil
+		}
 	}
 	_, err = s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName: &s.tables.History,
