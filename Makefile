@@ -4,17 +4,21 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-# The same source gives the same bytes, wherever it is built.
+# The same source gives the same bytes, wherever and whenever it is built.
 BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 
+# Functions run on arm64: GOARCH=amd64 make build makes them for the other kind that Lambda has.
+FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
+GOARCH    ?= arm64
+
 .DEFAULT_GOAL := help
-.PHONY: help dev tools test lint vulnerabilities build bench
+.PHONY: help dev tools test lint vulnerabilities build bench FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The program takes the shell's place, so that Ctrl-C ends it, and make sees it end well.
-dev: build ## run it on this machine, at http://127.0.0.1:8787; with flags: make dev ARGS='-addr 127.0.0.1:9000'
+dev: dist/nightlatch ## run it on this machine, at http://127.0.0.1:8787; with flags: make dev ARGS='-addr 127.0.0.1:9000'
 	@exec dist/nightlatch dev $(ARGS)
 
 tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only) and moto, which imitates KMS
@@ -47,8 +51,19 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	*) exit 1 ;; \
 	esac
 
-build: ## dist/nightlatch, the same bytes wherever it is built
-	$(BUILD) -o dist/nightlatch ./cmd/nightlatch
+build: dist/nightlatch $(FUNCTIONS:%=dist/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
+
+# Whether there is anything to do, go build knows.
+FORCE:
+
+dist/nightlatch: FORCE
+	GOOS= GOARCH= $(BUILD) -o $@ ./cmd/nightlatch
+
+# What Lambda runs is called bootstrap. AWS's own tool gives it fixed permissions in the zip, and no time.
+dist/%.zip: FORCE
+	@GOOS=linux GOARCH=$(GOARCH) $(BUILD) -tags lambda.norpc -o dist/$*/bootstrap ./functions/$*
+	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ dist/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
+	@printf '%-24s %8d bytes\n' $@ $$(wc -c <$@)
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
