@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,8 +18,8 @@ const (
 	attemptTimeout = time.Second
 	// maxAttempts is how often a request is sent. With the pauses between them, three attempts fit loadTimeout.
 	maxAttempts = 3
-	// meanPause is the mean pause before the second attempt; before the third it is twice as long.
-	meanPause = 50 * time.Millisecond
+	// pause is before the second attempt and the third. The SDK's own goes to seconds.
+	pause = 200 * time.Millisecond
 )
 
 var errNoKeyARN = errors.New("no KMS key is configured")
@@ -36,11 +35,7 @@ func KMS(cfg aws.Config, keyARN string, options ...func(*kms.Options)) tink.AEAD
 	defaults := func(o *kms.Options) {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
 		o.RetryMaxAttempts = maxAttempts // also where cfg has another number
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-				return rand.N(meanPause << attempt), nil // attempt counts from 1
-			})
-		})
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = pause })
 	}
 	client := kms.NewFromConfig(cfg, append([]func(*kms.Options){defaults}, options...)...)
 	return &kmsKEK{client, keyARN}

@@ -197,13 +197,13 @@ func TestKMSFormat(t *testing.T) {
 	// By this a policy tells the purposes apart, and by this no other key is used than the one that is configured.
 	for _, body := range w.bodies {
 		var sent struct {
-			KeyId             string //nolint:revive // KMS's name
+			KeyID             string
 			EncryptionContext map[string]string
 		}
 		if err := json.Unmarshal([]byte(body), &sent); err != nil {
 			t.Fatal(err)
 		}
-		if p := sent.EncryptionContext["associatedData"]; sent.KeyId != keyARN || len(sent.EncryptionContext) != 1 || p != "746f7470" && p != "636f6e74616374" {
+		if p := sent.EncryptionContext["associatedData"]; sent.KeyID != keyARN || len(sent.EncryptionContext) != 1 || p != "746f7470" && p != "636f6e74616374" {
 			t.Errorf("sent %s; want the key's ARN, and totp or contact in hex", body)
 		}
 	}
