@@ -315,19 +315,20 @@ func TestForgedKeyIDsCostKMSNothing(t *testing.T) {
 
 func TestKMSKeysetInAnothersPlace(t *testing.T) {
 	t.Parallel()
-	cfg, keyARN := newKMSKey(t)
-	kek := keyring.KMS(cfg, keyARN)
-	store := created(t, kek, keyring.Purposes()...)
-	for _, from := range keyring.Purposes() {
-		for _, to := range keyring.Purposes() {
-			if from == to {
-				continue
+	onKMS(t, func(t *testing.T, cfg aws.Config, keyARN string) {
+		kek := keyring.KMS(cfg, keyARN, newWire().through)
+		store := created(t, kek, keyring.Purposes()...)
+		for _, from := range keyring.Purposes() {
+			for _, to := range keyring.Purposes() {
+				if from == to {
+					continue
+				}
+				moved := store.copyOf()
+				moved.items["keyset/"+string(to)] = moved.relabelled(from, to)
+				wantUnavailable(t, keyring.New(moved, kek, time.Now, to), "keyset "+string(to), "InvalidCiphertextException")
 			}
-			moved := store.copyOf()
-			moved.items["keyset/"+string(to)] = moved.relabelled(from, to)
-			wantUnavailable(t, keyring.New(moved, kek, time.Now, to), "keyset "+string(to), "InvalidCiphertextException")
 		}
-	}
+	})
 }
 
 // TestKMSRefuses: whatever goes wrong with KMS, nobody gets in, the error names the keyset and says what it was, what
