@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -22,6 +23,8 @@ type line struct {
 	always   fault              // of all others, if set
 	sent     map[string]int     // requests of each operation, whatever became of them
 	underWay int
+
+	parts int // how many items DynamoDB gives at most for one Query, if set
 }
 
 // A fault is what becomes of a request. deliver has it carried out by DynamoDB.
@@ -77,11 +80,30 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer l.mu.Unlock()
 		l.underWay--
 	}()
+	defer r.Body.Close()
+	if operation == "Query" && l.parts > 0 {
+		if err := inParts(r, l.parts); err != nil {
+			return nil, err
+		}
+	}
 	if f == nil {
 		return carrier.RoundTrip(r)
 	}
-	defer r.Body.Close()
 	return f(r, func() (*http.Response, error) { return carrier.RoundTrip(r) })
+}
+
+// inParts lowers the limit that a Query names, or sets one. DynamoDB Local does not look at the signature.
+func inParts(r *http.Request, most int) error {
+	query := map[string]any{}
+	if err := json.NewDecoder(r.Body).Decode(&query); err != nil {
+		return err
+	}
+	if limit, ok := query["Limit"].(float64); !ok || int(limit) > most {
+		query["Limit"] = most
+	}
+	body, err := json.Marshal(query)
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return err
 }
 
 // unsent fails before DynamoDB hears of it.
@@ -148,6 +170,7 @@ var (
 	resetConnection   = unsent(&net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET})
 
 	throttled = refuses("ThrottlingException")
+	denied    = refuses("AccessDeniedException")
 )
 
 // The ways in which an answer is lost to a request that DynamoDB has carried out.
