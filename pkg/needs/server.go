@@ -22,7 +22,7 @@ const launch = `
 exec 3<&0 </dev/null
 ( read -r _ <&3; rm -rf "$1"; kill -9 $$ ) >/dev/null 2>&1 &
 shift
-exec "$@" 3<&-
+exec "$@"
 `
 
 // patience is far more than a server takes to start on a busy machine.

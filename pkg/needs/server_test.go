@@ -30,34 +30,45 @@ func TestStart(t *testing.T) {
 }
 
 func TestServerThatDoesNotStart(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
-		name     string
-		command  []string
-		patience time.Duration
-		want     []string
+		name    string
+		command []string
+		want    []string // what the error tells
 	}{
-		{"it says why", []string{"sh", "-c", "echo no port; echo at all >&2; exit 7"}, time.Minute,
+		{"it says why", []string{"sh", "-c", "echo no port; echo at all >&2; exit 7"},
 			[]string{"sh does not listen", "exit status 7", "no port\nat all\n"}},
-		{"it does not exist", []string{"/no/such-server"}, time.Minute,
+		{"it does not exist", []string{"/no/such-server"},
 			[]string{"such-server does not listen", "exit status 127", "/no/such-server"}},
-		{"it says nothing for too long", []string{"sh", "-c", "echo one moment; exec sleep 600"}, 500 * time.Millisecond,
-			[]string{"sh does not listen", "waited 500ms", "one moment\n"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			defer func(before time.Duration) { patience = before }(patience)
-			patience = test.patience
-			s, err := start(listens, test.command...)
-			if err == nil {
-				s.stop()
-				t.Fatal("it has started")
-			}
-			for _, want := range test.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q, want it to tell %q", err, want)
-				}
-			}
+			t.Parallel()
+			startFails(t, test.want, test.command...)
 		})
+	}
+}
+
+func TestServerThatTakesTooLong(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	defer func(before time.Duration) { patience = before }(patience)
+	patience = 500 * time.Millisecond
+	startFails(t, []string{"sh does not listen", "waited 500ms", "one moment\n"}, "sh", "-c", "echo one moment; exec sleep 600")
+	empty(t, tmp) // so it has been stopped
+}
+
+func startFails(t *testing.T, wants []string, command ...string) {
+	t.Helper()
+	s, err := start(listens, command...)
+	if err == nil {
+		s.stop()
+		t.Fatal("it has started")
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q, want it to tell %q", err, want)
+		}
 	}
 }
 
