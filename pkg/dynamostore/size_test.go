@@ -128,11 +128,12 @@ func (u *user) challenge() *twofactor.Challenge {
 	return offer.Challenge
 }
 
-func (u *user) signIn(code string) error {
-	u.Helper()
-	_, err := u.service.Verify(u.Context(), twofactor.NewVerify(u.request(), *u.challenge(), twofactor.MethodTOTP, code))
+func (u *user) verify(ch *twofactor.Challenge, code string) error {
+	_, err := u.service.Verify(u.Context(), twofactor.NewVerify(u.request(), *ch, twofactor.MethodTOTP, code))
 	return err
 }
+
+func (u *user) signIn(code string) error { return u.verify(u.challenge(), code) }
 
 // fail gives wrong codes until the account is locked.
 func (u *user) fail() {
