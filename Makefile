@@ -9,7 +9,9 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 
 # Functions run on arm64: GOARCH=amd64 make build makes them for the other kind that Lambda has.
 FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
+GOOS      := linux
 GOARCH    ?= arm64
+DIST      := dist
 
 .DEFAULT_GOAL := help
 .PHONY: help dev tools test lint vulnerabilities build bench FORCE
@@ -51,7 +53,7 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	*) exit 1 ;; \
 	esac
 
-build: dist/nightlatch $(FUNCTIONS:%=dist/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
+build: dist/nightlatch $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
 
 # Whether there is anything to do, go build knows.
 FORCE:
@@ -60,9 +62,9 @@ dist/nightlatch: FORCE
 	GOOS= GOARCH= $(BUILD) -o $@ ./cmd/nightlatch
 
 # What Lambda runs is called bootstrap. AWS's own tool gives it fixed permissions in the zip, and no time.
-dist/%.zip: FORCE
-	@GOOS=linux GOARCH=$(GOARCH) $(BUILD) -tags lambda.norpc -o dist/$*/bootstrap ./functions/$*
-	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ dist/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
+$(DIST)/%.zip: FORCE
+	@GOOS=$(GOOS) GOARCH=$(GOARCH) $(BUILD) -tags lambda.norpc -o $(DIST)/$*/bootstrap ./functions/$*
+	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ $(DIST)/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
 	@printf '%-24s %8d bytes\n' $@ $$(wc -c <$@)
 
 bench: ## every benchmark
