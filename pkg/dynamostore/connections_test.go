@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -36,7 +37,7 @@ func TestConnections(t *testing.T) {
 	between.Start()
 	t.Cleanup(between.Close)
 	cfg.BaseEndpoint = aws.String(between.URL)
-	s = New(cfg, s.tables)
+	s = within(time.Minute, New(cfg, s.tables))
 	for range rounds {
 		var all sync.WaitGroup
 		for range clients {

@@ -82,7 +82,7 @@ func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Sto
 		})
 		o.RetryMaxAttempts = maxAttempts // whatever cfg says
 	}
-	answers := func(o *dynamodb.Options) { o.HTTPClient = whole{o.HTTPClient} }
+	answers := func(o *dynamodb.Options) { o.HTTPClient = whole{o.HTTPClient, attemptTimeout} }
 	client := dynamodb.NewFromConfig(cfg, slices.Concat([]func(*dynamodb.Options){defaults}, options, []func(*dynamodb.Options){answers})...)
 	return &Store{client: client, tables: tables, region: cfg.Region}
 }
