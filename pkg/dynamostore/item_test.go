@@ -65,7 +65,7 @@ func wantSame(t failer, a *twofactor.Account) item {
 }
 
 // inUTC holds times to be in UTC, too.
-var inUTC = cmp.Comparer(func(a, b time.Time) bool { return a == b })
+var inUTC = cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() })
 
 // draw sets a value to anything that an account may hold, nothing among it. Few texts are drawn from, so that they are
 // often the same.

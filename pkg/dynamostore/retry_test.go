@@ -159,4 +159,7 @@ func TestClient(t *testing.T) {
 	if got := New(aws.Config{}, Tables{}, func(o *dynamodb.Options) { o.HTTPClient = http.DefaultClient }); got.client.Options().HTTPClient != (whole{http.DefaultClient, attemptTimeout}) {
 		t.Errorf("with an option the client is %#v", got.client.Options().HTTPClient)
 	}
+	if got := New(aws.Config{}, Tables{}, Patient).client.Options().HTTPClient.(whole); got.timeout != 10*attemptTimeout || got.client == nil {
+		t.Errorf("the patient client is %#v", got)
+	}
 }
