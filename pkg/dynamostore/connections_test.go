@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -37,7 +36,7 @@ func TestConnections(t *testing.T) {
 	between.Start()
 	t.Cleanup(between.Close)
 	cfg.BaseEndpoint = aws.String(between.URL)
-	s = within(time.Minute, New(cfg, s.tables))
+	s = New(cfg, s.tables, Patient)
 	for range rounds {
 		var all sync.WaitGroup
 		for range clients {

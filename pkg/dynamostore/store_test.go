@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -34,15 +33,7 @@ func local(t testing.TB) aws.Config {
 // unmade is a store whose tables are its test's alone, and not made yet.
 func unmade(t testing.TB) *Store {
 	name := rand.Text()
-	return within(time.Minute, New(local(t), Tables{"accounts-" + name, "history-" + name, "config-" + name}))
-}
-
-// within gives the store's attempts that time. On a busy machine, DynamoDB Local may need more than a second to answer.
-func within(timeout time.Duration, s *Store) *Store {
-	s.client = dynamodb.New(s.client.Options(), func(o *dynamodb.Options) {
-		o.HTTPClient = whole{o.HTTPClient.(whole).client, timeout}
-	})
-	return s
+	return New(local(t), Tables{"accounts-" + name, "history-" + name, "config-" + name}, Patient)
 }
 
 // open returns an empty store whose tables are its test's alone.
