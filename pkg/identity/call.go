@@ -123,28 +123,31 @@ func (c *Client) attempt(ctx context.Context, r request, apiKey, key string) *fa
 		return &failure{cause: err}
 	}
 	defer response.Body.Close()
-	switch status := response.StatusCode; {
-	case status == http.StatusOK || status == http.StatusCreated:
-		answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-		if err == nil && len(answer) > maxAnswer {
-			err = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
-		}
-		if err == nil {
-			err = r.read(answer)
-		}
-		if err != nil {
-			return &failure{cause: err}
-		}
-		return nil
-	default:
-		f := &failure{status: status, wait: retryAfter(response.Header)}
-		why, known := readRefusal(response.Body)
-		f.cause = fmt.Errorf("the status is %d: %s", status, why)
-		if !known && !f.temporary() {
-			f.status = 0
-		}
-		return f
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusCreated {
+		return readFailure(response)
 	}
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err == nil && len(answer) > maxAnswer {
+		err = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	}
+	if err == nil {
+		err = r.read(answer)
+	}
+	if err != nil {
+		return &failure{cause: err}
+	}
+	return nil
+}
+
+// readFailure reads an answer that is not the one asked for.
+func readFailure(response *http.Response) *failure {
+	f := &failure{status: response.StatusCode, wait: retryAfter(response.Header)}
+	why, known := readRefusal(response.Body)
+	f.cause = fmt.Errorf("the status is %d: %s", f.status, why)
+	if !known && !f.temporary() {
+		f.status = 0
+	}
+	return f
 }
 
 // retryAfter reads for how long we are to wait (RFC 9110 §10.2.3).

@@ -46,8 +46,8 @@ type Config struct {
 // when Persona says that it may be asked again (Retry-After), if there is time for that.
 type Client struct {
 	config Config
+	base   *url.URL // of the API
 	http   *http.Client
-	links  func(*url.URL) bool // says whether a link leads to the identity service
 }
 
 // New returns a client. It sends nothing yet; the error names the field that is wrong.
@@ -77,7 +77,7 @@ func New(c Config) (*Client, error) {
 	if c.Transport == nil {
 		c.Transport = newTransport()
 	}
-	client := &Client{config: c, links: linksBeside(base)}
+	client := &Client{config: c, base: base}
 	client.http = &http.Client{
 		Transport:     c.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -106,18 +106,32 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// linksBeside says where people may be sent by whoever has the API at base. Persona's pages are at its own name and, for
-// customers who want that, at names below it (docs.withpersona.com/hosted-flow-subdomains); any other service's are where
-// its API is.
-func linksBeside(base *url.URL) func(*url.URL) bool {
-	under := func(host string) bool {
-		host = strings.ToLower(host)
-		return host == persona || strings.HasSuffix(host, "."+persona)
+// isPersonas says whether a URL is one of Persona's: at its own name, or below it, where customers may have a name of their
+// own (docs.withpersona.com/hosted-flow-subdomains).
+func isPersonas(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	return u.Scheme == "https" && u.Port() == "" && (host == persona || strings.HasSuffix(host, "."+persona))
+}
+
+// leadsThere says whether a URL leads to the identity service: to Persona, if it is Persona that we ask, and else to where
+// the API is.
+func (c *Client) leadsThere(u *url.URL) bool {
+	if isPersonas(c.base) {
+		return isPersonas(u)
 	}
-	if base.Scheme == "https" && under(base.Hostname()) {
-		return func(u *url.URL) bool { return u.Scheme == "https" && under(u.Hostname()) && u.Port() == "" }
+	return u.Scheme == c.base.Scheme && u.Host == c.base.Host
+}
+
+// ConsoleURL is where people who may look at inquiries find one: at Persona's console, for which they need an account there,
+// or on the stand-in's page. It is empty for what is no id.
+func (c *Client) ConsoleURL(inquiryID string) string {
+	switch {
+	case !isIdentifier(inquiryID):
+		return ""
+	case isPersonas(c.base):
+		return "https://app." + persona + "/dashboard/inquiries/" + inquiryID
 	}
-	return func(u *url.URL) bool { return u.Scheme == base.Scheme && u.Host == base.Host }
+	return c.config.URL + "/" + inquiryID
 }
 
 // Create makes an inquiry with the reference and returns its id. A reference is 1 to 255 bytes of visible ASCII, and
@@ -238,7 +252,7 @@ func readNamed(answer []byte) (inquiryID, link string, err error) {
 // error does not tell the link: whoever has it can use it.
 func (c *Client) checkLink(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if len(raw) > maxLink || err != nil || u.User != nil || u.Fragment != "" || !c.links(u) {
+	if len(raw) > maxLink || err != nil || u.User != nil || u.Fragment != "" || !c.leadsThere(u) {
 		return "", errors.New("the one-time link does not lead to the identity service")
 	}
 	return u.String(), nil

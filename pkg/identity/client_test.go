@@ -169,6 +169,21 @@ func TestNew(t *testing.T) {
 	}
 }
 
+func TestConsoleURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ url, id, want string }{
+		{"https://api.withpersona.com", inquiryID, "https://app.withpersona.com/dashboard/inquiries/" + inquiryID},
+		{"https://api.withpersona.com", "", ""},
+		{"https://api.withpersona.com", "../webhooks", ""},
+		{"http://127.0.0.1:8787/dev/identity/", inquiryID, "http://127.0.0.1:8787/dev/identity/" + inquiryID},
+		{"http://127.0.0.1:8787/dev/identity", "a?b", ""},
+	} {
+		if got := newClient(t, identity.Config{URL: test.url}).ConsoleURL(test.id); got != test.want {
+			t.Errorf("%s, %q: got %s, want %s", test.url, test.id, got, test.want)
+		}
+	}
+}
+
 // A person is sent to the identity service, or nowhere.
 func TestLinks(t *testing.T) {
 	t.Parallel()
@@ -185,6 +200,7 @@ func TestLinks(t *testing.T) {
 		{real, "https://acme.withpersona.com/verify?code=us1-a", true},
 		{real, "https://WithPersona.com/verify?code=us1-a", true},
 		{"https://API.WithPersona.com", "https://withpersona.com/verify?code=us1-a", true},
+		{"https://api.withpersona.com:8443", "https://withpersona.com/verify?code=us1-a", false},
 		{real, "http://withpersona.com/verify?code=us1-a", false},
 		{real, "https://withpersona.com:8443/verify?code=us1-a", false},
 		{real, "https://withpersona.com.evil.example/verify?code=us1-a", false},
