@@ -104,7 +104,7 @@ func (d *draft) button(key, link string) {
 }
 
 // number is how the sentences about n things end their keys.
-func (*draft) number(n int) string {
+func number(n int) string {
 	if n == 1 {
 		return "one"
 	}

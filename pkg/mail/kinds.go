@@ -157,7 +157,7 @@ var mails = []struct {
 	{IdentityFailed, func(d *draft) {
 		d.fromNowhere()
 		if d.TriesLeft > 0 {
-			d.subject("identity_failed.subject." + d.number(d.TriesLeft))
+			d.subject("identity_failed.subject." + number(d.TriesLeft))
 			d.say("identity_failed.tips")
 			d.list("identity_failed.tips.whole", "identity_failed.tips.clear", "identity_failed.tips.government")
 			d.button("button.try_again", d.Links.Confirm)
