@@ -127,6 +127,9 @@ func (r *Ring) Rules(ctx context.Context) (twofactor.Keys, error) {
 	if k.Codes != nil { // a nil pointer would be an interface that is not nil
 		rules.Codes = k.Codes
 	}
+	if k.Links != nil {
+		rules.Links = k.Links
+	}
 	return rules, nil
 }
 

@@ -99,6 +99,7 @@ func (r Rules) noteContact(a *Account, req Request, told Contact, now time.Time)
 		a.Previous.Until = now.Add(max(minPreviousFor, time.Duration(r.Policy.AddressHold)))
 		a.AddressChanged = now
 		a.record(req, now, Event{Type: EventAddressChanged, Actor: ActorHost})
+		a.returnReset(req, "address_changed", now)
 	}
 	return c, true, nil
 }

@@ -232,6 +232,72 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, user UserID, req Requ
 	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.RemoveAuthenticator(a, req, by, now) })
 }
 
+// RequestReset runs [Rules.RequestReset].
+func (s *Service) RequestReset(ctx context.Context, req RequestReset) (ResetRequested, error) {
+	return decide(ctx, s, req.Challenge.User, func(r Rules, a *Account, now time.Time) (ResetRequested, error) {
+		return r.RequestReset(a, req, now)
+	})
+}
+
+// ShowLink runs [Rules.ShowLink].
+func (s *Service) ShowLink(ctx context.Context, user UserID, token string) (LinkShown, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (LinkShown, error) { return r.ShowLink(a, token, now) })
+}
+
+// CancelByLink runs [Rules.CancelByLink].
+func (s *Service) CancelByLink(ctx context.Context, user UserID, req Request, token string) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.CancelByLink(a, req, token, now) })
+}
+
+// CancelReset runs [Rules.CancelReset].
+func (s *Service) CancelReset(ctx context.Context, user UserID, req Request) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.CancelReset(a, req, now) })
+}
+
+// IdentityCheck runs [Rules.IdentityCheck].
+func (s *Service) IdentityCheck(ctx context.Context, user UserID, token string) (IdentityCheck, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, _ time.Time) (IdentityCheck, error) { return r.IdentityCheck(a, token) })
+}
+
+// InquiryBegun runs [Rules.InquiryBegun].
+func (s *Service) InquiryBegun(ctx context.Context, user UserID, check IdentityCheck) error {
+	return s.act(ctx, user, func(r Rules, a *Account, _ time.Time) error { return r.InquiryBegun(a, check) })
+}
+
+// IdentityResult runs [Rules.IdentityResult].
+func (s *Service) IdentityResult(ctx context.Context, user UserID, result IdentityResult) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.IdentityResult(a, result, now) })
+}
+
+// Case runs [Rules.Case].
+func (s *Service) Case(ctx context.Context, user UserID, resetID string, reviewer Reviewer) (Case, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Case, error) { return r.Case(a, resetID, reviewer, now) })
+}
+
+// Review runs [Rules.Review].
+func (s *Service) Review(ctx context.Context, user UserID, req Review) (Reviewed, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Reviewed, error) { return r.Review(a, req, now) })
+}
+
+// NoticeBounced runs [Rules.NoticeBounced].
+func (s *Service) NoticeBounced(ctx context.Context, user UserID, resetID string) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.NoticeBounced(a, resetID, now) })
+}
+
+// Sweep runs [Rules.Sweep].
+func (s *Service) Sweep(ctx context.Context, user UserID) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Sweep(a, now) })
+}
+
+// Due lists accounts by what they wait for; the list may lag behind.
+func (s *Service) Due(ctx context.Context, waiting Waiting, page Page) (DuePage, error) {
+	due, err := s.Store.Due(ctx, waiting, page)
+	if err != nil && !errors.Is(err, ErrCursor) {
+		return DuePage{}, unavailable(err)
+	}
+	return due, err
+}
+
 // act is decide for a rule without an answer.
 func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Account, time.Time) error) error {
 	_, err := decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (struct{}, error) {
