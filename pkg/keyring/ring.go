@@ -140,7 +140,7 @@ func (r *Ring) Tokens(ctx context.Context) (token.Keys, error) {
 	if err != nil {
 		return token.Keys{}, err
 	}
-	tokens := token.Keys{Challenge: k.Challenge}
+	tokens := token.Keys{Challenge: k.Challenge, IDs: k.IDs}
 	if k.Signing != nil {
 		tokens.Signer = k.Signing
 	}
