@@ -59,6 +59,7 @@ const (
 	EventResetReady        EventType = "reset_ready"
 	EventResetCompleted    EventType = "reset_completed"
 	EventResetExpired      EventType = "reset_expired"
+	EventCaseViewed        EventType = "case_viewed"
 	EventMailRequested     EventType = "mail_requested" // a mail again, or a reminder; not in the history
 	EventAdminRemoved      EventType = "admin_removed"
 	EventErased            EventType = "erased"

@@ -191,16 +191,24 @@ func (s *Service) Challenge(ctx context.Context, req NewChallenge) (Offer, error
 // HostSaw notes in the history what the host saw and what changes no account: a login without 2FA, a failed password,
 // a challenge issued.
 func (s *Service) HostSaw(ctx context.Context, user UserID, req Request, what EventType) error {
-	now := s.Now()
-	e := Event{
-		// Within a millisecond, which is the precision of At, the history sorts by the id.
-		ID: fmt.Sprintf("%06d%s", now.Nanosecond()%int(time.Millisecond), rand.Text()),
-		At: stored(now), Type: what, Outcome: Succeeded, Actor: ActorHost,
-		IP: cut(req.IP, maxNote), UserAgent: cut(req.UserAgent, maxUserAgent),
-	}
+	e := Event{Type: what, Outcome: Succeeded, Actor: ActorHost}
 	if what == EventPasswordFailed {
 		e.Outcome = Failed
 	}
+	return s.note(ctx, user, req, e)
+}
+
+// CaseViewed notes in the history that a reviewer has looked at a case.
+func (s *Service) CaseViewed(ctx context.Context, user UserID, req Request, by Reviewer) error {
+	return s.note(ctx, user, req, Event{Type: EventCaseViewed, Outcome: Succeeded, Actor: ActorReviewer, By: cut(string(by.User), maxNote)})
+}
+
+// note appends to the history what changes no account.
+func (s *Service) note(ctx context.Context, user UserID, req Request, e Event) error {
+	now := s.Now()
+	// Within a millisecond, which is the precision of At, the history sorts by the id.
+	e.ID = fmt.Sprintf("%06d%s", now.Nanosecond()%int(time.Millisecond), rand.Text())
+	e.At, e.IP, e.UserAgent = stored(now), cut(req.IP, maxNote), cut(req.UserAgent, maxUserAgent)
 	if err := s.Store.Append(ctx, user, []Event{e}); err != nil {
 		return unavailable(err)
 	}
@@ -287,6 +295,15 @@ func (s *Service) NoticeBounced(ctx context.Context, user UserID, resetID string
 // Sweep runs [Rules.Sweep].
 func (s *Service) Sweep(ctx context.Context, user UserID) error {
 	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Sweep(a, now) })
+}
+
+// Reset returns the user's reset, open or closed a while ago; nil if there is none.
+func (s *Service) Reset(ctx context.Context, user UserID) (*Reset, error) {
+	account, err := s.load(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return account.Reset, nil
 }
 
 // Due lists accounts by what they wait for; the list may lag behind.
