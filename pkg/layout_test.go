@@ -45,6 +45,12 @@ var rules = []rule{
 		never: aws + `aws-sdk-go-v2/service/`, direct: true},
 	{why: "the embedded database is the laptop's",
 		of: `(functions|pkg)/`, spare: `pkg/boltstore(/|$)`, never: `go\.etcd\.io/|pkg/boltstore$|cmd/`},
+	{why: "what a function is told when it starts, its main hands on",
+		of: `(cmd|pkg)/`, never: `pkg/environment$`},
+	{why: "a function starts with what Lambda tells it, and looks nowhere else",
+		of: `functions/`, never: aws + `aws-sdk-go-v2/(config|feature/ec2/imds|service/(signin|sso|ssooidc|sts))(/|$)`},
+	{why: "a function that opens no key has nothing to open one with",
+		of: `functions/(notify|status)$`, never: `pkg/keyring$|` + aws + `aws-sdk-go-v2/service/kms(/|$)`},
 	{why: "what tests are made of is not shipped",
 		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/needs$|pkg/twofactor/storetest$`,
 		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|pkg/needs$`},
@@ -118,6 +124,13 @@ func TestRulesForbid(t *testing.T) {
 		{"pkg/handler", "github.com/aws/aws-sdk-go-v2/service/dynamodb", true},
 		{"pkg/dynamostore", "github.com/aws/aws-sdk-go-v2/service/dynamodb", false},
 		{"functions/verify", "go.etcd.io/bbolt", true},
+		{"functions/verify", "github.com/aws/aws-sdk-go-v2/config", true},
+		{"functions/verify", "github.com/aws/aws-sdk-go-v2/service/dynamodb", false},
+		{"functions/verify", module + "pkg/environment", false},
+		{"functions/verify", module + "pkg/keyring", false},
+		{"functions/status", module + "pkg/keyring", true},
+		{"functions/notify", "github.com/aws/aws-sdk-go-v2/service/kms", true},
+		{"pkg/handler", module + "pkg/environment", true},
 		{"cmd/nightlatch", "go.etcd.io/bbolt", false},
 		{"pkg/handler", "github.com/getkin/kin-openapi/openapi3", true},
 		{"pkg/api/apitest", "github.com/getkin/kin-openapi/openapi3", false},
@@ -168,7 +181,10 @@ func packages(t *testing.T) []goPackage {
 		}
 		all = append(all, p)
 	}
-	for _, name := range []string{"pkg/totp", "pkg/backupcode", "pkg/twofactor", "pkg/api", "pkg/host", "pkg/boltstore", "pkg/keyring", "pkg/notify"} {
+	for _, name := range []string{
+		"pkg/totp", "pkg/backupcode", "pkg/twofactor", "pkg/api", "pkg/host", "pkg/boltstore", "pkg/environment", "pkg/keyring",
+		"pkg/notify", "functions/notify", "functions/status", "functions/verify",
+	} {
 		if !slices.ContainsFunc(all, func(p goPackage) bool { return short(p.ImportPath) == name }) {
 			t.Fatalf("go list does not know %s", name)
 		}

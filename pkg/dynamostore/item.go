@@ -33,14 +33,13 @@ const (
 // An item is a map of attributes, as DynamoDB keeps it.
 type item = map[string]types.AttributeValue
 
-// encodeAccount makes an item of an account. A write unit is 1 KB, so what says nothing is left out (compact), and times
-// are Unix milliseconds.
+// encodeAccount makes an item of an account, as small as it can be (small.go).
 func encodeAccount(a *twofactor.Account, region string) (item, error) {
 	m, err := encode(a)
 	if err != nil {
 		return nil, err
 	}
-	shareOrigin(m)
+	shrink(m)
 	m[attrRegion] = text(region)
 	if waiting, due := a.WaitsFor(); waiting != "" {
 		m[keyWaits], m[keyDue] = text(string(waiting)), number(due.UnixMilli())
@@ -61,7 +60,7 @@ func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, erro
 	case schema > twofactor.Schema:
 		return nil, twofactor.ErrNewerSchema
 	}
-	unshareOrigin(stored)
+	unshrink(stored)
 	a := new(twofactor.Account)
 	if err := decode(stored, a); err != nil {
 		return nil, damaged("account: %w", err)
@@ -72,6 +71,7 @@ func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, erro
 	return a, nil
 }
 
+// encode makes an item of a value. Times are Unix milliseconds.
 func encode(v any) (item, error) {
 	m, err := attributevalue.MarshalMapWithOptions(v, func(o *attributevalue.EncoderOptions) {
 		o.TagKey = "json"
@@ -99,71 +99,6 @@ func decode(m item, into any) (err error) {
 			return time.UnixMilli(ms).UTC(), err
 		}
 	})
-}
-
-// compact takes away the members that say nothing, which decode to nothing as well: attributevalue knows omitempty, but
-// not the omitzero of a time or a struct.
-func compact(m item) {
-	for name, v := range m {
-		switch v := v.(type) {
-		case *types.AttributeValueMemberNULL:
-			delete(m, name)
-		case *types.AttributeValueMemberM:
-			if compact(v.Value); len(v.Value) == 0 {
-				delete(m, name)
-			}
-		case *types.AttributeValueMemberL:
-			for _, element := range v.Value {
-				if element, ok := element.(*types.AttributeValueMemberM); ok {
-					compact(element.Value)
-				}
-			}
-		}
-	}
-}
-
-// origin are the members of an event that say where its request came from. The events of one version mostly came from
-// one request: then only the first says it, and the others have NULL in its place.
-var origin = []string{"ip", "ua"}
-
-func shareOrigin(account item) {
-	each(account, func(first, e item, name string) {
-		if v, ok := first[name]; ok && asText(v) == asText(e[name]) {
-			e[name] = &types.AttributeValueMemberNULL{Value: true}
-		}
-	})
-}
-
-func unshareOrigin(account item) {
-	each(account, func(first, e item, name string) {
-		if _, shared := e[name].(*types.AttributeValueMemberNULL); shared && first[name] != nil {
-			e[name] = first[name]
-		}
-	})
-}
-
-// each calls do for every event of the account but the first, and every member of its origin.
-func each(account item, do func(first, e item, name string)) {
-	events := eventsOf(account)
-	for i := 1; i < len(events); i++ {
-		for _, name := range origin {
-			do(events[0], events[i], name)
-		}
-	}
-}
-
-func eventsOf(account item) []item {
-	list, ok := account["events"].(*types.AttributeValueMemberL)
-	if !ok {
-		return nil
-	}
-	events := make([]item, 0, len(list.Value))
-	for _, e := range list.Value {
-		if e, ok := e.(*types.AttributeValueMemberM); ok {
-			events = append(events, e.Value)
-		}
-	}
-	return events
 }
 
 // asText is the text of a string or the digits of a number; of anything else nothing.

@@ -59,28 +59,26 @@ func CreateTables(ctx context.Context, s *Store) error {
 	return s.CreateSentinel(ctx)
 }
 
-// expire turns the history's TTL on, unless it is.
+// expire turns the history's TTL on. DynamoDB refuses that where it is on already.
 func expire(ctx context.Context, s *Store) error {
-	is, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.tables.History})
-	if err != nil {
-		return failed(s.tables.History, err)
-	}
-	if d := is.TimeToLiveDescription; d != nil {
-		switch d.TimeToLiveStatus {
-		case types.TimeToLiveStatusEnabled, types.TimeToLiveStatusEnabling:
-			return nil
-		}
-	}
-	_, err = s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+	_, refused := s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName: &s.tables.History,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{
 			AttributeName: aws.String(attrExpires), Enabled: aws.Bool(true),
 		},
 	})
-	if err != nil {
-		return failed(s.tables.History, err)
+	if refused == nil {
+		return nil
 	}
-	return nil
+	is, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.tables.History})
+	if err != nil {
+		return failed(s.tables.History, errors.Join(refused, err))
+	}
+	d := is.TimeToLiveDescription
+	if d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
+		return nil
+	}
+	return failed(s.tables.History, refused)
 }
 
 func keySchema(names ...string) []types.KeySchemaElement {

@@ -45,9 +45,9 @@ func (w *world) wantAMR(claims map[string]any, want ...any) {
 	}
 }
 
-func TestTheMainJob(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+func TestTheMainJob(t *testing.T) { onEachEngine(t, "standard", theMainJob) }
+
+func theMainJob(t *testing.T, w *world) {
 	if a := w.want(host(), "POST /v1/challenges", `{"user_id":"alice","nonce":"n"}`, 200, ""); a.Body["required"] != false {
 		t.Fatalf("a user without 2FA: %s", a.Text)
 	}
@@ -138,9 +138,9 @@ func TestTheMainJob(t *testing.T) {
 	w.want(w.session("alice"), "POST /v1/check", body("code", third.code()), 409, "not_enabled")
 }
 
-func TestEnrolInsideTheSignIn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "miaxdx")
+func TestEnrolInsideTheSignIn(t *testing.T) { onEachEngine(t, "miaxdx", enrolInsideTheSignIn) }
+
+func enrolInsideTheSignIn(t *testing.T, w *world) {
 	c := w.challenge("alice")
 	if c.Body["required"] != true || c.Body["enrollment_required"] != true || fmt.Sprint(c.Body["methods"]) != "[enroll]" {
 		t.Fatalf("challenge: %s", c.Text)
@@ -162,9 +162,9 @@ func TestEnrolInsideTheSignIn(t *testing.T) {
 	}
 }
 
-func TestRevokeThenCreate(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "midphase")
+func TestRevokeThenCreate(t *testing.T) { onEachEngine(t, "midphase", revokeThenCreate) }
+
+func revokeThenCreate(t *testing.T, w *world) {
 	p, backup := w.enrolled("alice")
 	w.want(w.session("alice"), "POST /v1/backup-code", body("code", p.code()), 403, "policy_forbids")
 	revoked := w.want(w.session("alice"), "POST /v1/backup-code/revoke", body("code", p.code()), 200, "")
@@ -180,9 +180,9 @@ func TestRevokeThenCreate(t *testing.T) {
 	w.want(w.session("alice"), "POST /v1/backup-code", body("grant", in.str("grant")), 200, "")
 }
 
-func TestIdempotencyKey(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+func TestIdempotencyKey(t *testing.T) { onEachEngine(t, "standard", idempotencyKey) }
+
+func idempotencyKey(t *testing.T, w *world) {
 	key := strings.Repeat("k", 16)
 	one := w.want(w.session("alice").key(key), "POST /v1/enroll", `{}`, 200, "")
 	if two := w.want(w.session("alice").key(key), "POST /v1/enroll", `{}`, 200, ""); two.Text != one.Text {
@@ -220,9 +220,9 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-func TestHostEvents(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+func TestHostEvents(t *testing.T) { onEachEngine(t, "standard", hostEvents) }
+
+func hostEvents(t *testing.T, w *world) {
 	p, _ := w.enrolled("auth0|1")
 	event := func(text string, status int, code string) {
 		t.Helper()
@@ -253,9 +253,9 @@ func TestHostEvents(t *testing.T) {
 	}
 }
 
-func TestHistoryPages(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+func TestHistoryPages(t *testing.T) { onEachEngine(t, "standard", historyPages) }
+
+func historyPages(t *testing.T, w *world) {
 	for range 7 {
 		w.want(host().to("alice"), "POST /v1/users/{user}/events", `{"type":"login"}`, 204, "")
 		w.wind(time.Second)
@@ -283,9 +283,9 @@ func TestHistoryPages(t *testing.T) {
 	}
 }
 
-func TestExpectEnabled(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+func TestExpectEnabled(t *testing.T) { onEachEngine(t, "standard", expectEnabled) }
+
+func expectEnabled(t *testing.T, w *world) {
 	w.want(host(), "POST /v1/challenges", `{"user_id":"alice","nonce":"n","expect":"enabled"}`, 409, "not_enabled")
 	w.enrolled("alice")
 	w.want(host(), "POST /v1/challenges", `{"user_id":"alice","nonce":"n","expect":"enabled"}`, 200, "")
@@ -293,8 +293,10 @@ func TestExpectEnabled(t *testing.T) {
 }
 
 func TestReservedAMRIsNotTheHostsToClaim(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
+	onEachEngine(t, "standard", reservedAMRIsNotTheHostsToClaim)
+}
+
+func reservedAMRIsNotTheHostsToClaim(t *testing.T, w *world) {
 	_, backup := w.enrolled("alice")
 	c := w.want(host(), "POST /v1/challenges", `{"user_id":"alice","nonce":"n","amr":["pwd","mfa","otp"]}`, 200, "")
 	in := w.want(anyone, "POST /v1/verify", body("challenge", c.str("challenge"), "method", "backup_code", "code", backup), 200, "")

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -18,29 +19,34 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/pquerna/otp"
 	pqtotp "github.com/pquerna/otp/totp"
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/api/apitest"
-	"github.com/nightlatch/nightlatch/pkg/boltstore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
+// engine is a store, and the keys that are kept in it.
+type engine interface {
+	twofactor.Store
+	keyring.Store
+	Item(context.Context, twofactor.UserID) (json.RawMessage, error)
+}
+
 // world is every function over one store, with a clock that can be wound.
 type world struct {
 	t     testing.TB
-	store *boltstore.Store
+	store engine
 	deps  handler.Deps
 	logs  *bytes.Buffer
 	funcs map[string]handler.Func
 
 	mu      sync.Mutex
 	now     time.Time
+	unheld  bool  // exchanges are not checked against openapi.yaml, which takes longer than all else
 	storeIs error // what the store answers instead, if anything
 	keysAre error
 	signer  error
@@ -48,20 +54,17 @@ type world struct {
 
 func newWorld(t testing.TB, preset string) *world {
 	t.Helper()
-	policy, err := twofactor.Preset(preset)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := boltstore.Open(filepath.Join(t.TempDir(), "nightlatch.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	w := &world{t: t, store: store, logs: &bytes.Buffer{}, now: time.Date(2026, 3, 4, 14, 5, 0, 0, time.UTC)}
+	return newWorldOn(t, openBolt(t), `{"preset":"`+preset+`"}`)
+}
 
-	if err := keyring.Create(t.Context(), store, kek(t), keyring.Purposes()...); err != nil {
+// newWorldOn is a world over an engine that may have others over it, with a policy in JSON.
+func newWorldOn(t testing.TB, store engine, settings string) *world {
+	t.Helper()
+	policy, err := twofactor.ParsePolicy([]byte(settings))
+	if err != nil {
 		t.Fatal(err)
 	}
+	w := &world{t: t, store: store, logs: &bytes.Buffer{}, now: time.Date(2026, 3, 4, 14, 5, 0, 0, time.UTC)}
 	ring := keyring.New(store, kek(t), w.clock, keyring.Purposes()...)
 	w.deps = handler.Deps{
 		Service: &twofactor.Service{
@@ -90,32 +93,34 @@ func newWorld(t testing.TB, preset string) *world {
 		},
 		Log: slog.New(slog.NewJSONHandler(w.logs, nil)),
 	}
-	w.funcs = map[string]handler.Func{
-		"enroll": handler.Enroll(w.deps), "verify": handler.Verify(w.deps), "check": handler.Check(w.deps),
-		"rotate-backup": handler.RotateBackup(w.deps), "disable": handler.Disable(w.deps),
-		"status": handler.Status(w.deps), "challenge": handler.Challenge(w.deps), "jwks": handler.JWKS(w.deps),
-	}
+	w.funcs = functions(w.deps)
 	return w
 }
 
-var (
-	kekOnce sync.Once
-	theKEK  tink.AEAD
-)
+func functions(d handler.Deps) map[string]handler.Func {
+	return map[string]handler.Func{
+		"enroll": handler.Enroll(d), "verify": handler.Verify(d), "check": handler.Check(d),
+		"rotate-backup": handler.RotateBackup(d), "disable": handler.Disable(d),
+		"status": handler.Status(d), "challenge": handler.Challenge(d), "jwks": handler.JWKS(d),
+	}
+}
 
-func kek(t testing.TB) tink.AEAD {
+// kek is the key that seals the keys of every store here, as a laptop has it in a file.
+func kek(t testing.TB) tink.AEADWithContext {
 	t.Helper()
 	kekOnce.Do(func() {
-		h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if theKEK, err = aead.New(h); err != nil {
+		var err error
+		if theKEK, err = keyring.LocalKEK(filepath.Join(t.TempDir(), "kek")); err != nil {
 			t.Fatal(err)
 		}
 	})
 	return theKEK
 }
+
+var (
+	kekOnce sync.Once
+	theKEK  tink.AEADWithContext
+)
 
 func (w *world) clock() time.Time {
 	w.mu.Lock()
@@ -143,7 +148,7 @@ func (w *world) set(which *error, err error) {
 
 // faulty is the store with a fault that can be switched on.
 type faulty struct {
-	*boltstore.Store
+	engine
 	w *world
 }
 
@@ -151,14 +156,14 @@ func (f faulty) Load(ctx context.Context, u twofactor.UserID) (*twofactor.Accoun
 	if err := f.w.fault(&f.w.storeIs); err != nil {
 		return nil, err
 	}
-	return f.Store.Load(ctx, u)
+	return f.engine.Load(ctx, u)
 }
 
 func (f faulty) History(ctx context.Context, u twofactor.UserID, p twofactor.Page) (twofactor.HistoryPage, error) {
 	if err := f.w.fault(&f.w.storeIs); err != nil {
 		return twofactor.HistoryPage{}, err
 	}
-	return f.Store.History(ctx, u, p)
+	return f.engine.History(ctx, u, p)
 }
 
 // caller is who makes a request, as the gateway has found.
@@ -168,6 +173,7 @@ type caller struct {
 	path       map[string]string
 	query      map[string]string
 	base64     bool
+	ip         string // "" is the usual one
 }
 
 func claims(c map[string]string) caller {
@@ -190,8 +196,12 @@ func (c caller) key(k string) caller                   { c.idempotent = k; retur
 func (c caller) to(user string) caller                 { c.path = map[string]string{"user": user}; return c }
 func (c caller) asking(query map[string]string) caller { c.query = query; return c }
 func (c caller) inBase64() caller                      { c.base64 = true; return c }
+func (c caller) from(ip string) caller                 { c.ip = ip; return c }
 
 var anyone = caller{}
+
+// here is the address that requests come from.
+const here = "203.0.113.7"
 
 // answer is a response, decoded.
 type answer struct {
@@ -213,7 +223,7 @@ func (w *world) do(c caller, route, body string) answer {
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RequestID: "req-1", RouteKey: route, Authorizer: c.authorizer,
 			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
-				Method: method, Path: path, SourceIP: "203.0.113.7", UserAgent: "test/1",
+				Method: method, Path: path, SourceIP: cmp.Or(c.ip, here), UserAgent: "test/1",
 			},
 		},
 	}
@@ -239,7 +249,9 @@ func (w *world) do(c caller, route, body string) answer {
 			w.t.Fatalf("%s: %v in %s", route, err, response.Body)
 		}
 	}
-	w.hold(c, method, path, body, a)
+	if !w.unheld {
+		w.hold(c, method, path, body, a)
+	}
 	return a
 }
 

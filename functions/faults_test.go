@@ -1,0 +1,245 @@
+package functions_test
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+)
+
+// TestSettings: a function that is told too little, or what cannot be, ends before it has answered anyone, and says what
+// is wrong in one line.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	whole := map[string]string{
+		"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
+		"NIGHTLATCH_ACCOUNTS_TABLE": "accounts", "NIGHTLATCH_HISTORY_TABLE": "history", "NIGHTLATCH_CONFIG_TABLE": "config",
+		"NIGHTLATCH_KMS_KEY": "arn:aws:kms:eu-central-1:111122223333:key/a", "NIGHTLATCH_POLICY": "standard",
+		"NIGHTLATCH_APP": "Example", "NIGHTLATCH_ISSUER": issuer, "NIGHTLATCH_AUDIENCE": audience,
+	}
+	wrong := map[string]string{
+		"NIGHTLATCH_ACCOUNTS_TABLE": "a table", "NIGHTLATCH_KMS_KEY": "alias/key", "NIGHTLATCH_POLICY": `{"skew":2}`,
+		"NIGHTLATCH_ISSUER": "http://2fa.example.com", "NIGHTLATCH_ACCOUNT_TABLE": "accounts", "AWS_ENDPOINT_URL_KMS": "localhost",
+	}
+	for _, name := range names(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ends := func(variable string, settings map[string]string) {
+				t.Helper()
+				l := startLambda(t, name, program(t, name), settings)
+				select {
+				case <-l.ended:
+				case <-l.ready:
+					t.Errorf("%s=%q: the function asks for events", variable, settings[variable])
+					return
+				}
+				said := l.said.String()
+				if code := l.process.ProcessState.ExitCode(); code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, variable+": ") {
+					t.Errorf("%s=%q: exit status %d, want 1 and one line that names it\n%s", variable, settings[variable], code, said)
+				}
+			}
+			for variable := range whole {
+				settings := maps.Clone(whole)
+				delete(settings, variable)
+				ends(variable, settings)
+			}
+			for variable, value := range wrong {
+				settings := maps.Clone(whole)
+				settings[variable] = value
+				ends(variable, settings)
+			}
+		})
+	}
+}
+
+// fault is what is wrong around a function.
+type fault struct {
+	settings      map[string]string
+	dynamoDB, kms http.HandlerFunc // answer in their place
+	timeout       time.Duration    // of the function
+	// spared are the functions that it does not concern.
+	spared []string
+	// cause is part of what the function logs.
+	cause string
+}
+
+// TestCouldNotTell: whatever is wrong, a function answers in time that it could not tell. It never says that a user who
+// has 2FA has none, and it keeps no failure: once all is well, it answers.
+func TestCouldNotTell(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.startAll()
+	c := newClient(t, w.functions, timeout)
+	c.challenge("alice")
+	p, _ := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", `{}`, 200, ""))
+	challenge := c.challenge("alice").str("challenge")
+
+	requests := map[string]func(*client) answer{
+		"enroll": func(c *client) answer { return c.do(session("alice"), "POST /v1/enroll", `{}`) },
+		"verify": func(c *client) answer {
+			return c.do(anyone, "POST /v1/verify", object("challenge", challenge, "method", "totp", "code", p.again()))
+		},
+		"check": func(c *client) answer { return c.do(session("alice"), "POST /v1/check", object("code", p.again())) },
+		"rotate-backup": func(c *client) answer {
+			return c.do(session("alice"), "POST /v1/backup-code", object("code", p.again()))
+		},
+		"disable": func(c *client) answer { return c.do(session("alice"), "POST /v1/disable", object("code", p.again())) },
+		"status":  func(c *client) answer { return c.do(session("alice"), "GET /v1/status", "") },
+		"challenge": func(c *client) answer {
+			return c.do(host(""), "POST /v1/challenges", `{"user_id":"alice","nonce":"n"}`)
+		},
+		"jwks": func(c *client) answer { return c.do(anyone, "GET /.well-known/jwks.json", "") },
+	}
+	well := map[string]string{ // what they are answered when nothing is wrong
+		"enroll": "already_enabled", "verify": "code_reused", "check": `"valid":`, "rotate-backup": "code_reused",
+		"disable": "code_reused", "status": `"state":"enabled"`, "challenge": `"required":true`, "jwks": `"keys"`,
+	}
+	isWell := func(t *testing.T, name string, c *client) {
+		t.Helper()
+		if a := requests[name](c); !strings.Contains(a.text, well[name]) {
+			t.Errorf("with nothing wrong: %d %s, want %s", a.status, a.text, well[name])
+		}
+	}
+	for _, name := range api.Functions() {
+		isWell(t, name, c)
+	}
+
+	other, _ := newTables(t, w.dynamoDB)
+	removeSentinel(t, w, other)
+	accounts := []string{"jwks", "notify"} // which have nothing to do with accounts
+	keyless := []string{"status", "jwks", "notify"}
+	faults := map[string]fault{
+		"another table for accounts": {
+			settings: map[string]string{"NIGHTLATCH_ACCOUNTS_TABLE": other.Accounts}, spared: accounts, cause: dynamostore.ErrNoSentinel.Error(),
+		},
+		"no table for accounts": {
+			settings: map[string]string{"NIGHTLATCH_ACCOUNTS_TABLE": "there-is-none"}, spared: accounts, cause: "ResourceNotFoundException",
+		},
+		"no keysets": {
+			settings: map[string]string{"NIGHTLATCH_CONFIG_TABLE": other.Config}, spared: []string{"status", "notify"}, cause: "not created yet",
+		},
+		"DynamoDB refuses":           {dynamoDB: refuse("com.amazon.coral.service#AccessDeniedException"), cause: "AccessDeniedException"},
+		"DynamoDB throttles":         {dynamoDB: refuse("com.amazonaws.dynamodb.v20120810#ThrottlingException"), cause: "ThrottlingException"},
+		"DynamoDB fails":             {dynamoDB: status(http.StatusInternalServerError), cause: "500"},
+		"DynamoDB knows nothing":     {dynamoDB: status(http.StatusOK)},
+		"DynamoDB hangs up":          {dynamoDB: hangUp, cause: "EOF"},
+		"DynamoDB cannot be reached": {settings: map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": nowhere(t)}, cause: "connection refused"},
+		"DynamoDB hangs":             {dynamoDB: hang, timeout: time.Second, cause: "deadline exceeded"},
+		"KMS refuses":                {kms: refuse("AccessDeniedException"), spared: keyless, cause: "AccessDeniedException"},
+		"KMS fails":                  {kms: status(http.StatusInternalServerError), spared: keyless, cause: "500"},
+		"KMS hangs up":               {kms: hangUp, spared: keyless, cause: "EOF"},
+		"KMS cannot be reached":      {settings: map[string]string{"AWS_ENDPOINT_URL_KMS": nowhere(t)}, spared: keyless, cause: "connection refused"},
+		"KMS hangs":                  {kms: hang, timeout: time.Second, spared: keyless, cause: "deadline exceeded"},
+	}
+	t.Run("faults", func(t *testing.T) {
+		for what, fault := range faults {
+			for name := range requests {
+				t.Run(what+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					f, c, patient := w.faulty(t, name, fault)
+					if slices.Contains(fault.spared, name) {
+						isWell(t, name, c)
+						return
+					}
+					if a := requests[name](c); a.status != 503 || a.str("code") != "unavailable" {
+						t.Errorf("%d %s, want 503", a.status, a.text)
+					}
+					if asked := fmt.Sprint(f.dynamoDB.permissions()); strings.Contains(asked, "PutItem") {
+						t.Errorf("it has written: %s", asked)
+					}
+					if fault.settings == nil {
+						f.dynamoDB.answer(nil)
+						f.kms.answer(nil)
+						isWell(t, name, patient)
+					}
+					f.stop() // and all that it has said is here
+					if said := f.said.String(); !strings.Contains(said, fault.cause) || !strings.Contains(said, `"msg":"unavailable"`) {
+						t.Errorf("the log does not say %q:\n%s", fault.cause, said)
+					}
+				})
+			}
+			t.Run(what+"/notify", func(t *testing.T) {
+				t.Parallel()
+				f, _, _ := w.faulty(t, "notify", fault)
+				stream := decode[events.DynamoDBEvent](t, "notify")
+				want := len(stream.Records)
+				if slices.Contains(fault.spared, "notify") {
+					want = 0
+				}
+				var report events.DynamoDBEventResponse
+				if err := f.call(stream, cmp.Or(fault.timeout, timeout), &report); err != nil || len(report.BatchItemFailures) != want {
+					t.Errorf("%d of %d records were reported, %v; want %d", len(report.BatchItemFailures), len(stream.Records), err, want)
+				}
+			})
+		}
+	})
+}
+
+// faulty starts a function with a fault, and returns a client of it, and one that has more time than the fault leaves.
+func (w *world) faulty(t *testing.T, name string, fault fault) (f *function, c, patient *client) {
+	t.Helper()
+	f = w.start(t, name, fault.settings)
+	f.dynamoDB.answer(fault.dynamoDB)
+	f.kms.answer(fault.kms)
+	functions := map[string]*function{name: f}
+	return f, newClient(t, functions, cmp.Or(fault.timeout, timeout)), newClient(t, functions, timeout)
+}
+
+// removeSentinel makes of an accounts table one that looks like it.
+func removeSentinel(t *testing.T, w *world, tables dynamostore.Tables) {
+	t.Helper()
+	_, err := dynamodb.NewFromConfig(w.dynamoDB).DeleteItem(t.Context(), &dynamodb.DeleteItemInput{
+		TableName: &tables.Accounts, Key: map[string]types.AttributeValue{"user": &types.AttributeValueMemberS{Value: dynamostore.Sentinel}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refuse answers as a service of AWS does that will not.
+func refuse(code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"__type":"`+code+`","message":"no"}`)
+	}
+}
+
+// status answers with an empty object.
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, "{}")
+	}
+}
+
+// hang does not answer.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// hangUp ends the connection without an answer.
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// nowhere is the URL of a service that nobody runs.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}

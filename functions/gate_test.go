@@ -1,0 +1,107 @@
+package functions_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+)
+
+// gate stands between one function and a service of AWS. It notes what the function asks for, in the words of its
+// permissions; and it can answer in the service's place.
+type gate struct {
+	url, service string
+	tables       map[string]string // what a table is for, by its name
+
+	mu      sync.Mutex
+	asked   map[string]bool
+	instead http.HandlerFunc
+}
+
+func newGate(tb testing.TB, service string, tables dynamostore.Tables) *gate {
+	g := &gate{service: service, asked: map[string]bool{}, tables: map[string]string{
+		tables.Accounts: "accounts", tables.History: "history", tables.Config: "config",
+	}}
+	server := httptest.NewServer(g)
+	tb.Cleanup(server.Close)
+	g.url = server.URL
+	return g
+}
+
+// answer lets f answer from now on; nil is the service itself.
+func (g *gate) answer(f http.HandlerFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.instead = f
+}
+
+// permissions lists what the function has asked for.
+func (g *gate) permissions() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Sorted(maps.Keys(g.asked))
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the function is gone
+	}
+	g.mu.Lock()
+	g.asked[g.permission(r, body)] = true
+	instead := g.instead
+	g.mu.Unlock()
+	if instead != nil {
+		instead(w, r)
+		return
+	}
+	onward, err := http.NewRequestWithContext(r.Context(), r.Method, g.service+r.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	onward.Header = r.Header
+	response, err := http.DefaultTransport.RoundTrip(onward)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer response.Body.Close()
+	maps.Copy(w.Header(), response.Header)
+	w.WriteHeader(response.StatusCode)
+	_, _ = io.Copy(w, response.Body)
+}
+
+// permission names a request as the permissions do: "accounts PutItem", "config GetItem keyset/totp", "kms Decrypt totp".
+func (g *gate) permission(r *http.Request, body []byte) string {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	var request struct {
+		TableName         string
+		Key               map[string]struct{ S string }
+		EncryptionContext map[string]string
+	}
+	if err := json.Unmarshal(body, &request); err != nil {
+		return "what is not JSON: " + operation
+	}
+	if table, ok := g.tables[request.TableName]; ok {
+		if table == "config" { // whose items are a function's one by one
+			return strings.Join([]string{table, operation, request.Key["name"].S}, " ")
+		}
+		return table + " " + operation
+	}
+	purpose, err := hex.DecodeString(request.EncryptionContext["associatedData"])
+	if err != nil || !slices.Contains(keyring.Purposes(), keyring.Purpose(purpose)) {
+		return "something else: " + operation + " " + string(body)
+	}
+	return "kms " + operation + " " + string(purpose)
+}

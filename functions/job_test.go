@@ -1,0 +1,250 @@
+package functions_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/dynamostore/eventsource"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// jobs are what people do with the functions, by the policy that lets them, and what their history says of it afterwards.
+// Together they take every route.
+var jobs = map[string]struct {
+	do      func(*client)
+	history []string
+}{
+	"standard": {(*client).mainJob, []string{
+		"enrollment_started", "enrollment_started", "enabled", "backup_code_issued", // begun, discarded and begun again
+		"challenge_issued", "challenge_issued", "login", "challenge_issued", "code_reused", "check",
+		"challenge_issued", "backup_code_used", "login", "backup_code_issued", "enrollment_started", "replaced", "check",
+		"backup_code_issued", "login", // with the former backup code, which failed
+		"challenge_issued", "backup_code_used", "login", "backup_code_issued", "enrollment_started", "replaced",
+		"disabled", "login", "password_failed", "password_changed", "address_changed",
+	}},
+	"miaxdx": {(*client).enrolInside, []string{
+		"challenge_issued", "enrollment_started", "enabled", "backup_code_issued", "login",
+	}},
+	"midphase": {(*client).revokeThenCreate, []string{
+		"enrollment_started", "enabled", "backup_code_issued", "backup_code_revoked", "challenge_issued", "backup_code_issued",
+		"challenge_issued", "backup_code_used", "login",
+	}},
+}
+
+// mainJob is a life with 2FA: turning it on, signing in, losing the phone twice, turning it off, leaving.
+func (c *client) mainJob() {
+	c.tb.Helper()
+	if a := c.challenge("alice"); a.body["required"] != false {
+		c.failed(a, "a user without 2FA: %s", a.text)
+	}
+	c.want(session("alice"), "POST /v1/enroll", `{}`, 200, "")
+	c.want(session("alice"), "DELETE /v1/enroll", "", 204, "")
+	begun := c.want(session("alice"), "POST /v1/enroll", `{}`, 200, "")
+	if uri := begun.str("otpauth_uri"); !strings.Contains(uri, url.QueryEscape("alice@example.com")) {
+		c.tb.Errorf("the app would not show the account's name: %s", uri)
+	}
+	first, _ := c.setUp("alice", begun)
+
+	// Sign in. What opened the door once does not open it again.
+	if got := fmt.Sprint(c.challenge("alice").body["methods"]); got != "[totp backup_code]" {
+		c.tb.Errorf("methods = %s", got)
+	}
+	_, claims := c.signIn("alice", "totp", first.code())
+	c.wantAMR(claims, "pwd", "otp", "mfa")
+	other := c.challenge("alice").str("challenge")
+	c.want(anyone, "POST /v1/verify", object("challenge", other, "method", "totp", "code", first.again()), 422, "code_reused")
+	if a := c.want(session("alice"), "POST /v1/check", object("code", first.again()), 200, ""); a.body["valid"] != true || a.body["spent"] != true {
+		c.tb.Errorf("check of a spent code: %s", a.text)
+	}
+
+	// Without the phone: the backup code, then another phone.
+	in, claims := c.signIn("alice", "backup_code", strings.ToLower(begun.str("backup_code")))
+	c.wantAMR(claims, "pwd", "backup_code")
+	second, _ := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", object("grant", in.str("grant")), 200, ""))
+	code := second.code()
+	if a := c.want(session("alice"), "POST /v1/check", object("code", code), 200, ""); a.body["valid"] != true || a.body["spent"] != false {
+		c.tb.Errorf("check of a code: %s", a.text)
+	}
+
+	// A new backup code in the place of the one that was made by the sign-in. A request that is sent again is the same.
+	key := session("alice").key("0123456789abcdef")
+	rotated := c.want(key, "POST /v1/backup-code", object("code", code), 200, "")
+	if again := c.want(key, "POST /v1/backup-code", object("code", code), 200, ""); again.text != rotated.text {
+		c.tb.Errorf("sent again: %s, want %s", again.text, rotated.text)
+	}
+	dead := object("challenge", other, "method", "backup_code", "code", in.str("backup_code"))
+	c.want(anyone, "POST /v1/verify", dead, 422, "invalid_code")
+
+	in, _ = c.signIn("alice", "backup_code", rotated.str("backup_code"))
+	third, _ := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", object("grant", in.str("grant")), 200, ""))
+	if s := c.want(session("alice"), "GET /v1/status", "", 200, ""); s.str("state") != "enabled" {
+		c.tb.Errorf("status: %s", s.text)
+	}
+
+	// Off.
+	c.want(session("alice"), "POST /v1/disable", object("code", third.code()), 200, "")
+	c.want(session("alice"), "POST /v1/check", object("code", third.again()), 409, "not_enabled")
+	if s := c.want(session("alice"), "GET /v1/status", "", 200, ""); s.str("state") != "disabled" {
+		c.tb.Errorf("status: %s", s.text)
+	}
+
+	for _, what := range []string{
+		`{"type":"login"}`, `{"type":"password_failed"}`, `{"type":"password_changed"}`,
+		`{"type":"address_changed","email":"new@example.com"}`,
+	} {
+		c.want(host("alice"), "POST /v1/users/{user}/events", what, 204, "")
+	}
+	c.want(session("alice"), "GET /v1/history", "", 200, "")
+}
+
+// enrolInside is a sign-in where 2FA is required and not there yet.
+func (c *client) enrolInside() {
+	c.tb.Helper()
+	challenge := c.challenge("alice")
+	if challenge.body["enrollment_required"] != true {
+		c.failed(challenge, "challenge: %s", challenge.text)
+	}
+	begun := c.want(anyone, "POST /v1/verify/enroll", object("challenge", challenge.str("challenge")), 200, "")
+	p := &phone{tb: c.tb, secret: begun.str("manual_secret")}
+	done := c.want(anyone, "POST /v1/verify/enroll/confirm",
+		object("challenge", challenge.str("challenge"), "enrollment_id", begun.str("enrollment_id"), "code", p.code()), 200, "")
+	c.wantAMR(c.assertion(done.str("assertion"), "alice"), "pwd", "otp")
+	c.want(session("alice"), "POST /v1/disable", object("code", p.code()), 403, "policy_forbids")
+}
+
+// revokeThenCreate is a new backup code where the old one has to go first.
+func (c *client) revokeThenCreate() {
+	c.tb.Helper()
+	p, confirmed := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", `{}`, 200, ""))
+	revoked := c.want(session("alice"), "POST /v1/backup-code/revoke", object("code", p.code()), 200, "")
+	dead := object("challenge", c.challenge("alice").str("challenge"), "method", "backup_code", "code", confirmed.str("backup_code"))
+	c.want(anyone, "POST /v1/verify", dead, 409, "no_backup_code")
+	created := c.want(session("alice"), "POST /v1/backup-code", object("grant", revoked.str("grant")), 200, "")
+	c.signIn("alice", "backup_code", created.str("backup_code"))
+}
+
+// TestJobs does every job through the deployed programs alone. Each function asks for what its role will allow, and for
+// nothing else.
+func TestJobs(t *testing.T) {
+	t.Parallel()
+	worlds := make(chan *world, len(jobs))
+	served := make(chan map[string]bool, len(jobs))
+	t.Run("policies", func(t *testing.T) {
+		for policy, job := range jobs {
+			t.Run(policy, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, policy)
+				w.startAll()
+				delivered := w.stream()
+				c := newClient(t, w.functions, timeout)
+				job.do(c)
+
+				delivered("alice")
+				if diff := cmp.Diff(job.history, history(c)); diff != "" {
+					t.Errorf("history (-want +got):\n%s", diff)
+				}
+				c.want(host("alice"), "POST /v1/users/{user}/events", `{"type":"deleted"}`, 204, "")
+				delivered("alice")
+				if got := history(c); !slices.Equal(got, []string{"erased"}) {
+					t.Errorf("history after the user is gone: %s", got)
+				}
+				worlds <- w
+				served <- c.served
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	close(worlds)
+	close(served)
+	routes := map[string]bool{}
+	for some := range served {
+		maps.Copy(routes, some)
+	}
+	for _, r := range api.Routes() {
+		if !routes[r.Key()] {
+			t.Errorf("no job takes %s", r.Key())
+		}
+	}
+	asked := map[string][]string{}
+	for w := range worlds {
+		for name, f := range w.functions {
+			asked[name] = append(asked[name], slices.Concat(f.dynamoDB.permissions(), f.kms.permissions())...)
+		}
+	}
+	for name, may := range permissions() {
+		got := slices.Compact(slices.Sorted(slices.Values(asked[name])))
+		if diff := cmp.Diff(slices.Sorted(slices.Values(may)), got); diff != "" {
+			t.Errorf("%s may, and does (-may +does):\n%s", name, diff)
+		}
+		delete(asked, name)
+	}
+	for name := range asked {
+		t.Errorf("it is not said what %s may do", name)
+	}
+}
+
+// stream feeds notify with the stream of the accounts table, and returns a function that waits until all versions of a
+// user have been delivered.
+func (w *world) stream() (delivered func(twofactor.UserID)) {
+	w.tb.Helper()
+	versions := make(chan twofactor.Version, 1000)
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(w.tb.Context())
+	go func() {
+		ended <- eventsource.Run(ctx, w.dynamoDB, w.tables.Accounts, slog.New(slog.NewTextHandler(io.Discard, nil)),
+			func(_ context.Context, e events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
+				if err := w.functions["notify"].call(e, timeout, &response); err != nil || len(response.BatchItemFailures) > 0 {
+					return response, err
+				}
+				for _, r := range e.Records {
+					if v, ok, err := dynamostore.DecodeRecord(r); err == nil && ok {
+						versions <- v
+					}
+				}
+				return response, nil
+			})
+	}()
+	w.tb.Cleanup(func() { cancel(); <-ended })
+	return func(user twofactor.UserID) {
+		w.tb.Helper()
+		account, err := w.store.Load(w.tb.Context(), user)
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		for {
+			select {
+			case v := <-versions:
+				if v.User == user && v.Version == account.Version {
+					return
+				}
+			case <-time.After(time.Minute):
+				w.tb.Fatalf("version %d of %s was not delivered; notify says:\n%s", account.Version, user, &w.functions["notify"].said)
+			}
+		}
+	}
+}
+
+// history lists the types of what has happened to alice, oldest first.
+func history(c *client) []string {
+	c.tb.Helper()
+	var types []string
+	for _, e := range c.want(session("alice"), "GET /v1/history", "", 200, "").body["events"].([]any) {
+		types = append([]string{e.(map[string]any)["type"].(string)}, types...)
+	}
+	return types
+}

@@ -1,0 +1,167 @@
+package dynamostore
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// TestAnyAccount: whatever an account holds survives, a field that is added later included.
+func TestAnyAccount(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a := new(twofactor.Account)
+		draw(t, reflect.ValueOf(a).Elem(), "account")
+		a.User, a.Schema = "u", twofactor.Schema
+		a.Version = rapid.Int64Range(1, 1<<62).Draw(t, "version")
+		for n := range a.Events {
+			if rapid.Bool().Draw(t, "id as twofactor has it") {
+				a.Events[n].ID = fmt.Sprintf("v%012d-%02d", a.Version, n)
+			}
+		}
+		for n := range a.Writes {
+			if rapid.Bool().Draw(t, "write id as twofactor has it") {
+				a.Writes[n] = twofactor.NewWriteID()
+			}
+		}
+		if a.Authenticator != nil && rapid.Bool().Draw(t, "usual") {
+			a.Authenticator.Params = totp.Default
+		}
+		wantSame(t, a)
+	})
+}
+
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+}
+
+// wantSame fails unless the account is the same when it has been an item.
+func wantSame(t failer, a *twofactor.Account) item {
+	t.Helper()
+	stored, err := encodeAccount(a, "eu-central-1")
+	if err != nil {
+		t.Errorf("encodeAccount: %v", err)
+	}
+	again, err := encodeAccount(a, "eu-central-1")
+	if err != nil {
+		t.Errorf("encodeAccount again: %v", err)
+	}
+	got, err := decodeAccount(a.User, again)
+	if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Errorf("decodeAccount: %v (-want +got):\n%s", err, diff)
+	}
+	return stored
+}
+
+// draw sets a value to anything that an account may hold, nothing among it. Few texts are drawn from, so that they are
+// often the same.
+func draw(t *rapid.T, v reflect.Value, name string) {
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		if ms := rapid.Int64Range(-1e14, 1e14).Draw(t, name); ms%2 == 0 {
+			v.Set(reflect.ValueOf(time.UnixMilli(ms).UTC()))
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			draw(t, v.Field(i), v.Type().Field(i).Name)
+		}
+	case reflect.Pointer:
+		switch rapid.IntRange(0, 3).Draw(t, name) {
+		case 0:
+		case 1:
+			v.Set(reflect.New(v.Type().Elem())) // not nothing, although there is nothing in it
+		default:
+			v.Set(reflect.New(v.Type().Elem()))
+			draw(t, v.Elem(), name)
+		}
+	case reflect.Slice:
+		n := rapid.IntRange(0, 4).Draw(t, name)
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+		for i := range n {
+			draw(t, v.Index(i), name)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			draw(t, v.Index(i), name)
+		}
+	case reflect.String:
+		v.SetString(rapid.SampledFrom([]string{
+			"", "a", "b", "203.0.113.7", "0", "é\u2028\x00", "AAAAAAAAAAAA", "AAAAAAAAA\n\nA", "AAAAAAAAAAA=", strings.Repeat("a", 300),
+		}).Draw(t, name))
+	case reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, name))
+	case reflect.Int, reflect.Int64:
+		v.SetInt(rapid.OneOf(rapid.Just(int64(0)), rapid.Int64()).Draw(t, name))
+	case reflect.Uint8, reflect.Uint32:
+		v.SetUint(uint64(rapid.Uint8().Draw(t, name)))
+	default:
+		t.Fatalf("%s: say how to draw it", v.Type())
+	}
+}
+
+// TestSharedOrigin: the events of a version say where they came from, in all combinations of same, other and none.
+func TestSharedOrigin(t *testing.T) {
+	t.Parallel()
+	said := []string{"", "203.0.113.7", "2001:db8::7"}
+	for n := range 3 * 3 * 3 * 3 * 3 * 3 {
+		pick := func() string { s := said[n%3]; n /= 3; return s }
+		a := first("u")
+		a.Events = []twofactor.Event{
+			{ID: "a", At: at(1), IP: pick(), UserAgent: pick()},
+			{ID: "b", At: at(1), IP: pick(), UserAgent: pick()},
+			{ID: "a", At: at(2), IP: pick(), UserAgent: pick()},
+		}
+		wantSame(t, a)
+	}
+}
+
+// TestSmall: what is left out of an item, and what not.
+func TestSmall(t *testing.T) {
+	t.Parallel()
+	a := next(next(first("u")))
+	a.Authenticator = &twofactor.Authenticator{Params: totp.Default, ActivatedAt: at(1)}
+	a.Pending = &twofactor.Enrolment{Authenticator: twofactor.Authenticator{Params: totp.Params{Algorithm: "SHA256", Digits: 8, Period: 30}}}
+	same := event(3)
+	same.ID = "v000000000003-01"
+	a.Events = append(a.Events, same)
+	stored := wantSame(t, a)
+	has := func(want bool, path ...string) {
+		t.Helper()
+		m := stored
+		for _, name := range path[:len(path)-1] {
+			m = members(m[name])
+		}
+		if got := m[path[len(path)-1]] != nil; got != want {
+			t.Errorf("%v is there: %v, want %v", path, got, want)
+		}
+	}
+	has(false, "codes")
+	has(false, "fresh_since")
+	has(false, "auth", "params")
+	has(true, "auth", "activated")
+	has(true, "pending", "auth", "params")
+	has(false, "pending", "auth", "activated")
+	if b, ok := stored["writes"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 3*9 {
+		t.Errorf("writes %v, want 27 bytes", stored["writes"])
+	}
+	null := &types.AttributeValueMemberNULL{Value: true}
+	e := eventsOf(stored)[1]
+	for _, name := range []string{"at", "type", "outcome", "actor", "ip"} {
+		if !reflect.DeepEqual(e[name], null) {
+			t.Errorf("the second event has %s again: %v", name, e[name])
+		}
+	}
+}

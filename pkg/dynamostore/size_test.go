@@ -1,0 +1,181 @@
+package dynamostore
+
+import (
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	otp "github.com/pquerna/otp/totp"
+
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/totp"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// size is what an item counts for, in bytes ("DynamoDB item sizes and formats" in the DynamoDB Developer Guide).
+func size(i item) int {
+	n := 0
+	for name, v := range i {
+		n += len(name) + sizeOf(v)
+	}
+	return n
+}
+
+func sizeOf(v types.AttributeValue) int {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return len(v.Value)
+	case *types.AttributeValueMemberN: // a byte for two digits, and one more
+		return (len(v.Value)+1)/2 + 1
+	case *types.AttributeValueMemberB:
+		return len(v.Value)
+	case *types.AttributeValueMemberBOOL, *types.AttributeValueMemberNULL:
+		return 1
+	case *types.AttributeValueMemberL:
+		n := 3
+		for _, element := range v.Value {
+			n += 1 + sizeOf(element)
+		}
+		return n
+	case *types.AttributeValueMemberM:
+		return 3 + len(v.Value) + size(v.Value)
+	}
+	panic(fmt.Sprintf("an attribute of type %T", v))
+}
+
+// user is one person on the way through the service.
+type user struct {
+	testing.TB
+	service *twofactor.Service
+	id      twofactor.UserID
+	now     time.Time
+	secret  totp.Secret
+	from    twofactor.Request
+}
+
+// enrolled is a user with an authenticator, a backup code and a contact, some days old, all sealed with real keys, who
+// comes from a long address with a long user agent.
+func enrolled(t testing.TB, s *Store) *user {
+	t.Helper()
+	kek, err := keyring.LocalKEK(filepath.Join(t.TempDir(), "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	purposes := []keyring.Purpose{keyring.TOTP, keyring.Contact, keyring.Codes}
+	if err := keyring.Create(t.Context(), s, kek, purposes...); err != nil {
+		t.Fatal(err)
+	}
+	u := &user{
+		TB: t, id: "0b3c8a52-7d14-4f7e-9d0c-5a6f1e2b7c48", now: time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC),
+		from: twofactor.Request{IP: "2001:db8f:85a3:18d3:1319:8a2e:1370:7348", UserAgent: strings.Repeat("Mozilla/", 16)},
+	}
+	clock := func() time.Time { return u.now }
+	u.service = &twofactor.Service{
+		Store: s, Policy: twofactor.Standard(), Keys: keyring.New(s, kek, clock, purposes...).Rules, Now: clock,
+	}
+	u.challenge()
+	setUp, err := u.service.Enroll(t.Context(), u.id, twofactor.Enroll{Request: u.request(), AuthTime: u.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.secret = setUp.Secret
+	confirm := twofactor.Confirm{Request: u.request(), Enrolment: setUp.ID, Code: u.code()}
+	if _, err := u.service.Confirm(t.Context(), u.id, confirm); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // days, on each of which all goes well
+		u.now = u.now.Add(24*time.Hour + 17*time.Millisecond)
+		if err := u.signIn(u.code()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.now = u.now.Add(time.Hour)
+	return u
+}
+
+func (u *user) request() twofactor.Request {
+	r := u.from
+	r.ID = twofactor.RandomDigest()
+	return r
+}
+
+// code is what the authenticator shows.
+func (u *user) code() string {
+	code, err := otp.GenerateCode(base32.StdEncoding.EncodeToString(u.secret), u.now)
+	if err != nil {
+		u.Fatal(err)
+	}
+	return code
+}
+
+// challenge is what the host gets after a right password; nil while 2FA is off.
+func (u *user) challenge() *twofactor.Challenge {
+	u.Helper()
+	offer, err := u.service.Challenge(u.Context(), twofactor.NewChallenge{
+		Request: u.request(), User: u.id, Nonce: "nonce", AMR: []string{"pwd"},
+		Contact: twofactor.Contact{Email: "alexandra.longname@example.com", Label: "Example Bank", Locale: "en-GB"},
+	})
+	if err != nil {
+		u.Fatal(err)
+	}
+	return offer.Challenge
+}
+
+func (u *user) verify(ch *twofactor.Challenge, code string) error {
+	_, err := u.service.Verify(u.Context(), twofactor.NewVerify(u.request(), *ch, twofactor.MethodTOTP, code))
+	return err
+}
+
+func (u *user) signIn(code string) error { return u.verify(u.challenge(), code) }
+
+// fail gives wrong codes until the account is locked.
+func (u *user) fail() {
+	u.Helper()
+	for n := range u.service.Policy.MaxFailures {
+		u.now = u.now.Add(time.Second)
+		var wrong *twofactor.WrongCode
+		if err := u.signIn(fmt.Sprintf("%06d", n)); !errors.As(err, &wrong) {
+			u.Fatalf("wrong code %d: %v", n, err)
+		}
+	}
+}
+
+// TestItemSize: a fully enrolled account fits in one write unit when it is at its largest in daily use: right after a
+// sign-in, with a lock on top, and the events that tell of it.
+func TestItemSize(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	u := enrolled(t, s)
+	if err := u.signIn(u.code()); err != nil {
+		t.Fatal(err)
+	}
+	u.fail()
+	a, err := s.Load(t.Context(), u.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Contact == nil || a.Authenticator == nil || a.BackupCode == nil || len(a.Writes) != 8 || len(a.Challenges) != 1 ||
+		a.SignIn == nil || a.Answered != nil || a.Codes.LockedUntil.IsZero() || len(a.Codes.Days) != 1 || len(a.Events) != 2 ||
+		len(a.Events[1].UserAgent) != 128 || len(a.Events[1].IP) != 39 {
+		t.Fatalf("not the account that is meant: %+v", a)
+	}
+	stored, err := s.get(t.Context(), s.tables.Accounts, keyUser, string(u.id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		t.Logf("%4d %s", len(name)+sizeOf(stored[name]), name)
+	}
+	n := size(stored)
+	t.Logf("%4d bytes", n)
+	if n >= 1024 {
+		t.Error("1024 or more")
+	}
+}

@@ -1,0 +1,159 @@
+package dynamostore
+
+import (
+	"encoding/base64"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
+)
+
+// A write unit is 1 KB, and an account in daily use is not far from it. So its item leaves out what says nothing, and what
+// can be told from the rest.
+
+// compact takes away the members that say nothing, which decode to nothing as well: attributevalue knows omitempty, but
+// not the omitzero of a time or a struct.
+func compact(m item) {
+	for name, v := range m {
+		switch v := v.(type) {
+		case *types.AttributeValueMemberNULL:
+			delete(m, name)
+		case *types.AttributeValueMemberM:
+			if compact(v.Value); len(v.Value) == 0 {
+				delete(m, name)
+			}
+		case *types.AttributeValueMemberL:
+			for _, element := range v.Value {
+				if element, ok := element.(*types.AttributeValueMemberM); ok {
+					compact(element.Value)
+				}
+			}
+		}
+	}
+}
+
+// shrink takes from an account what unshrink gives back. The write ids become one binary. An event loses the id that its
+// place gives it, and for what it has in common with the version's first event, which mostly came from the same request,
+// it gets NULL. An authenticator of the usual kind loses its parameters. Whatever is not as expected stays as it is.
+func shrink(account item) {
+	if ids, ok := account["writes"].(*types.AttributeValueMemberL); ok {
+		if packed := packWrites(ids.Value); packed != nil {
+			account["writes"] = &types.AttributeValueMemberB{Value: packed}
+		}
+	}
+	events := eventsOf(account)
+	for n, e := range events {
+		if asText(e["id"]) == eventID(account, n) {
+			delete(e, "id")
+		}
+		for name, v := range events[0] {
+			if n > 0 && asText(v) != "" && asText(v) == asText(e[name]) {
+				e[name] = &types.AttributeValueMemberNULL{Value: true}
+			}
+		}
+	}
+	for _, a := range authenticatorsOf(account) {
+		if reflect.DeepEqual(a["params"], usualParams) {
+			delete(a, "params")
+		}
+	}
+}
+
+func unshrink(account item) {
+	if packed, ok := account["writes"].(*types.AttributeValueMemberB); ok && len(packed.Value)%writeBytes == 0 {
+		account["writes"] = unpackWrites(packed.Value)
+	}
+	events := eventsOf(account)
+	for n, e := range events {
+		if e["id"] == nil {
+			e["id"] = text(eventID(account, n))
+		}
+		for name, v := range events[0] {
+			if _, same := e[name].(*types.AttributeValueMemberNULL); n > 0 && same {
+				e[name] = v
+			}
+		}
+	}
+	for _, a := range authenticatorsOf(account) {
+		if a["params"] == nil {
+			a["params"] = usualParams
+		}
+	}
+}
+
+// A write id is 9 bytes in base64url, 12 characters.
+const (
+	writeBytes = 9
+	writeChars = 12
+)
+
+// packWrites returns the bytes of all write ids; nil if one of them is something else.
+func packWrites(ids []types.AttributeValue) []byte {
+	var all strings.Builder
+	for _, id := range ids {
+		if len(asText(id)) != writeChars {
+			return nil
+		}
+		all.WriteString(asText(id))
+	}
+	packed, err := base64.RawURLEncoding.DecodeString(all.String())
+	if err != nil || base64.RawURLEncoding.EncodeToString(packed) != all.String() { // line ends are skipped
+		return nil
+	}
+	return packed
+}
+
+func unpackWrites(packed []byte) *types.AttributeValueMemberL {
+	var ids types.AttributeValueMemberL
+	for id := range slices.Chunk(packed, writeBytes) {
+		ids.Value = append(ids.Value, text(base64.RawURLEncoding.EncodeToString(id)))
+	}
+	return &ids
+}
+
+// eventID is the id that package twofactor gives to the nth event of an account's version.
+func eventID(account item, n int) string {
+	version, err := strconv.ParseInt(asText(account[attrVersion]), 10, 64)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("v%012d-%02d", version, n)
+}
+
+// usualParams are those of nearly every authenticator.
+var usualParams = func() types.AttributeValue {
+	m, err := encode(totp.Default)
+	if err != nil {
+		panic(err) // a constant can be written
+	}
+	return &types.AttributeValueMemberM{Value: m}
+}()
+
+// eventsOf are the members of the account's events.
+func eventsOf(account item) (events []item) {
+	if list, ok := account["events"].(*types.AttributeValueMemberL); ok {
+		for _, e := range list.Value {
+			events = append(events, members(e))
+		}
+	}
+	return slices.DeleteFunc(events, func(e item) bool { return e == nil })
+}
+
+// authenticatorsOf are the members of the account's authenticators, in force and pending.
+func authenticatorsOf(account item) []item {
+	all := []item{members(account["auth"]), members(members(account["pending"])["auth"])}
+	return slices.DeleteFunc(all, func(a item) bool { return a == nil })
+}
+
+// members are what a map holds; nil if it is none.
+func members(v types.AttributeValue) item {
+	if m, ok := v.(*types.AttributeValueMemberM); ok {
+		return m.Value
+	}
+	return nil
+}
