@@ -3,6 +3,7 @@ package functions_test
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -256,9 +257,26 @@ func (p *phone) code() string {
 }
 
 // again returns the last code again.
-func (p *phone) again() string {
+func (p *phone) again() string { return p.of(p.step) }
+
+// wrong returns a code that is wrong for ten minutes to come, and was in the last ten.
+func (p *phone) wrong() string {
 	p.tb.Helper()
-	code, err := pqtotp.GenerateCodeCustom(p.secret, time.Unix(p.step*period, 0),
+	taken := map[string]bool{}
+	for now, step := time.Now().Unix()/period, int64(-25); step <= 25; step++ {
+		taken[p.of(now+step)] = true
+	}
+	for code := 0; ; code++ {
+		if wrong := fmt.Sprintf("%06d", code); !taken[wrong] {
+			return wrong
+		}
+	}
+}
+
+// of returns the code of a time step.
+func (p *phone) of(step int64) string {
+	p.tb.Helper()
+	code, err := pqtotp.GenerateCodeCustom(p.secret, time.Unix(step*period, 0),
 		pqtotp.ValidateOpts{Period: period, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 	if err != nil {
 		p.tb.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -19,51 +18,6 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 )
-
-// TestSettings: a function that is told too little, or what cannot be, ends before it has answered anyone, and says what
-// is wrong in one line.
-func TestSettings(t *testing.T) {
-	t.Parallel()
-	whole := map[string]string{
-		"AWS_REGION": region, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
-		"NIGHTLATCH_ACCOUNTS_TABLE": "accounts", "NIGHTLATCH_HISTORY_TABLE": "history", "NIGHTLATCH_CONFIG_TABLE": "config",
-		"NIGHTLATCH_KMS_KEY": "arn:aws:kms:eu-central-1:111122223333:key/a", "NIGHTLATCH_POLICY": "standard",
-		"NIGHTLATCH_APP": "Example", "NIGHTLATCH_ISSUER": issuer, "NIGHTLATCH_AUDIENCE": audience,
-	}
-	wrong := map[string]string{
-		"NIGHTLATCH_ACCOUNTS_TABLE": "a table", "NIGHTLATCH_KMS_KEY": "alias/key", "NIGHTLATCH_POLICY": `{"skew":2}`,
-		"NIGHTLATCH_ISSUER": "http://2fa.example.com", "NIGHTLATCH_ACCOUNT_TABLE": "accounts", "AWS_ENDPOINT_URL_KMS": "localhost",
-	}
-	for _, name := range names(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ends := func(variable string, settings map[string]string) {
-				t.Helper()
-				l := startLambda(t, name, program(t, name), settings)
-				select {
-				case <-l.ended:
-				case <-l.ready:
-					t.Errorf("%s=%q: the function asks for events", variable, settings[variable])
-					return
-				}
-				said := l.said.String()
-				if code := l.process.ProcessState.ExitCode(); code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, variable+": ") {
-					t.Errorf("%s=%q: exit status %d, want 1 and one line that names it\n%s", variable, settings[variable], code, said)
-				}
-			}
-			for variable := range whole {
-				settings := maps.Clone(whole)
-				delete(settings, variable)
-				ends(variable, settings)
-			}
-			for variable, value := range wrong {
-				settings := maps.Clone(whole)
-				settings[variable] = value
-				ends(variable, settings)
-			}
-		})
-	}
-}
 
 // fault is what is wrong around a function.
 type fault struct {

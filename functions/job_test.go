@@ -161,6 +161,11 @@ func TestJobs(t *testing.T) {
 				if got := history(c); !slices.Equal(got, []string{"erased"}) {
 					t.Errorf("history after the user is gone: %s", got)
 				}
+				for name, f := range w.functions {
+					if said := f.said.String(); said != "" { // nothing went wrong, and nobody's business is told
+						t.Errorf("%s logs:\n%s", name, said)
+					}
+				}
 				worlds <- w
 				served <- c.served
 			})
