@@ -65,7 +65,7 @@ type CaseResponse struct {
 	State           string          `json:"state"`
 	CaseVersion     int64           `json:"case_version"`
 	RequestedAt     time.Time       `json:"requested_at"`
-	Request         CaseRequest     `json:"request"`
+	Request         CaseOrigin      `json:"request"`
 	Identity        []IdentityField `json:"identity"`
 	InquiryURL      string          `json:"inquiry_url"`
 	Effect          CaseEffect      `json:"effect"`
@@ -77,8 +77,8 @@ type CaseResponse struct {
 	Bounced         bool            `json:"bounced"`
 }
 
-// CaseRequest is where a reset was asked for.
-type CaseRequest struct {
+// CaseOrigin is where a reset was asked for.
+type CaseOrigin struct {
 	IP                string `json:"ip"`
 	UserAgent         string `json:"user_agent"` // written by whoever asked
 	NetworkSeenBefore bool   `json:"network_seen_before"`
