@@ -47,9 +47,10 @@ func (a *Account) issued(c Challenge, p Purpose) bool {
 	return c.User == a.User && c.Purpose == p && c.Incarnation == a.Incarnation && c.Epoch == a.Epoch
 }
 
-// admitsTo says whether the challenge can be used for this purpose now.
+// admitsTo says whether the challenge can be used for this purpose now. One that a mailed link has opened dies with what it
+// completes.
 func (a *Account) admitsTo(c Challenge, p Purpose, now time.Time) bool {
-	return a.issued(c, p) && !a.spent(c) && !c.expired(now)
+	return a.issued(c, p) && !a.spent(c) && !c.expired(now) && (c.Reset == (Digest{}) || a.completes(c))
 }
 
 // passChallenge is what comes before an authenticator code is compared at a sign-in: lock, retry, and whether the
@@ -128,7 +129,7 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 		if a.BackupCode != nil {
 			offer.Methods = append(offer.Methods, MethodBackupCode)
 		}
-		if a.Reset.Open() && a.Reset.State == ResetReady {
+		if r.Policy.Recovery == IdentityReview && a.Reset.Open() && a.Reset.State == ResetReady {
 			offer.Methods = append(offer.Methods, MethodResetLink)
 		}
 	case offer.Required:

@@ -133,7 +133,7 @@ func (a *Account) activate(req Confirm, next activation, step totp.Step, now tim
 	if reset {
 		a.completeReset(req.Request, now)
 	}
-	a.proofOfLife(req.Request, now, ActorUser)
+	a.proofOfLife(req.Request, now)
 	if next.backup != nil {
 		a.activateBackupCode(next.backup, req.Request, now)
 	}
@@ -164,9 +164,14 @@ func (a *Account) confirmFailed(req Request, c compared, now time.Time) error {
 	return c.verdict(remaining)
 }
 
-// opens says whether the pending enrolment is of the kind that the challenge, or the session, can confirm.
+// opens says whether the pending enrolment is of the kind that the challenge, or the session, can confirm: one that
+// completes a reset only by the challenge that the reset's link has opened, and that challenge no other.
 func (a *Account) opens(ch *Challenge) bool {
-	return a.Pending.Reset == (Digest{}) || ch != nil && ch.Reset == a.Pending.Reset
+	var reset Digest
+	if ch != nil {
+		reset = ch.Reset
+	}
+	return a.Pending.Reset == reset
 }
 
 func (a *Account) confirmOperation() Operation {

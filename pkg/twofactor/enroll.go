@@ -38,10 +38,10 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 		return SetUp{}, refuse(ErrChallengeExpired)
 	}
 	var reset Digest
-	switch {
-	case req.Challenge != nil && a.completes(*req.Challenge):
+	if req.Challenge != nil {
 		reset = req.Challenge.Reset
-	case a.Enabled():
+	}
+	if a.Enabled() && reset == (Digest{}) {
 		return SetUp{}, refuse(ErrAlreadyEnabled)
 	}
 	if req.Challenge == nil && !a.fresh(req.AuthTime, now) { // first: a stale session is not shown a secret, either
@@ -55,7 +55,7 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 		return SetUp{}, err
 	}
 	pending.Reset = reset
-	a.begin(pending, req.Request, OpEnroll, now)
+	a.begin(pending, req.Request, a.confirmOperation(), now)
 	return setUp, nil
 }
 

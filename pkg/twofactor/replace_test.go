@@ -170,7 +170,7 @@ func TestReplaceCancelsReset(t *testing.T) {
 			w.account.Reset = &Reset{State: state, EffectiveAt: until, ExpiresAt: until, Subject: &Sealed{}, Identity: &Sealed{}, CaseVersion: 3}
 			_, err := w.replace(req)
 			w.must(err)
-			want := &Reset{State: ResetCanceled, EnteredAt: w.now, EffectiveAt: until, ExpiresAt: until, CaseVersion: 4}
+			want := &Reset{State: ResetCanceled, EnteredAt: w.now, EffectiveAt: until, ExpiresAt: until, MailedAt: w.now, CaseVersion: 4}
 			if diff := cmp.Diff(want, w.account.Reset); diff != "" {
 				t.Errorf("%s, grant %v: reset (-want +got):\n%s", state, withGrant, diff)
 			}

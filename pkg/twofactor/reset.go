@@ -19,7 +19,7 @@ type Reset struct {
 	EnteredAt   time.Time  `json:"entered"`      // the present state
 	EffectiveAt time.Time  `json:"effective,omitzero"`
 	ExpiresAt   time.Time  `json:"expires,omitzero"`
-	MailedAt    time.Time  `json:"mailed,omitzero"`   // its user was last asked to do something
+	MailedAt    time.Time  `json:"mailed,omitzero"`   // its last mail, which is not sent again at once
 	RemindedAt  time.Time  `json:"reminded,omitzero"` // its reviewers were
 	CaseVersion int64      `json:"case,omitempty"`    // raised by all that a decision depends on, and by nothing else
 	Round       int64      `json:"round,omitempty"`   // of sign-in links: an earlier one is dead
@@ -83,12 +83,23 @@ const (
 	reviewFor     = 14 * 24 * time.Hour // for the identity service's own people, for reviewers, and for the sign-in
 	remindAfter   = 24 * time.Hour      // reviewers, and again
 	identityTries = 3
+	// lastLook is how long after its time a check that was begun can still turn out to have been submitted in time: the
+	// webhook may be lost, and the sweep, which asks every five minutes, may fail.
+	lastLook = 15 * time.Minute
 )
 
-// enter moves the reset into another state.
+// enter moves the reset into another state. Its user is mailed so.
 func (r *Reset) enter(state ResetState, now time.Time) {
-	r.State, r.EnteredAt = state, now
+	r.State, r.EnteredAt, r.MailedAt, r.ReasonCode = state, now, now, ""
 	r.CaseVersion++
+}
+
+// over says whether nobody went on with the reset in time.
+func (r *Reset) over(now time.Time) bool {
+	if r.State == ResetIdentityPending && r.Inquiry != "" {
+		now = now.Add(-lastLook)
+	}
+	return !now.Before(r.ExpiresAt)
 }
 
 // closeReset ends the reset. What it knew of the person goes with it, and so does a set-up that would have completed it.
@@ -119,8 +130,8 @@ func (a *Account) advanceReset(now time.Time) {
 		if !now.Before(r.EffectiveAt) {
 			a.resetReady(now)
 		}
-	case !now.Before(r.ExpiresAt):
-		a.expireReset(Request{}, "too_late", now)
+	case r.over(now):
+		a.expireReset(string(r.State), now)
 	}
 }
 
@@ -131,31 +142,40 @@ func (a *Account) resetReady(now time.Time) {
 	a.record(Request{}, now, Event{Type: EventResetReady, Actor: ActorSystem})
 }
 
-func (a *Account) expireReset(req Request, reason string, now time.Time) {
+// expireReset ends a reset that leads nowhere. The reason is the state in which its time ran out, or that the last try
+// failed.
+func (a *Account) expireReset(reason string, now time.Time) {
 	a.closeReset(ResetExpired, now)
-	a.record(req, now, Event{Type: EventResetExpired, Actor: ActorSystem, Reason: reason})
+	a.record(Request{}, now, Event{Type: EventResetExpired, Actor: ActorSystem, Reason: reason})
 }
 
-// returnReset sends a reset back to the reviewers, whose approval was for things as they were. A sign-in link that was
-// mailed is dead.
+// withdraw takes back that the reset was approved. A sign-in link that was mailed is dead, and so is what it has opened.
+func (a *Account) withdraw() {
+	r := a.Reset
+	if r.State == ResetApproved || r.State == ResetReady {
+		r.Round++
+		a.dropResetSetUp()
+	}
+	r.EffectiveAt, r.Approvals = time.Time{}, nil
+}
+
+// returnReset has the reviewers look again: their approval was for things as they were.
 func (a *Account) returnReset(req Request, reason string, now time.Time) {
 	r := a.Reset
 	if !r.Open() {
 		return
 	}
-	switch r.State {
-	case ResetApproved, ResetReady:
-		r.enter(ResetInReview, now)
-		r.Round++
-		a.dropResetSetUp()
-		r.EffectiveAt, r.ExpiresAt, r.RemindedAt = time.Time{}, now.Add(reviewFor), time.Time{}
+	if len(r.Approvals) > 0 {
 		a.record(req, now, Event{Type: EventResetReturned, Actor: ActorSystem, Reason: reason})
-	case ResetInReview:
-		r.CaseVersion++ // whoever decides has to look again
-	default:
+	}
+	back := r.State == ResetApproved || r.State == ResetReady
+	a.withdraw()
+	if !back {
+		r.CaseVersion++ // whoever was about to decide has not seen this
 		return
 	}
-	r.Approvals = nil
+	r.enter(ResetInReview, now)
+	r.ExpiresAt, r.RemindedAt = now.Add(reviewFor), time.Time{}
 }
 
 // cancelReset ends an open reset before it is used. It reports whether there was one.
@@ -171,8 +191,8 @@ func (a *Account) cancelReset(req Request, e Event, now time.Time) bool {
 
 // proofOfLife cancels an open reset: whoever has an accepted code, begins a replacement or turns 2FA off needs none,
 // and whoever asked for one may have been someone else.
-func (a *Account) proofOfLife(req Request, now time.Time, actor Actor) {
-	a.cancelReset(req, Event{Actor: actor, Reason: "proof_of_life"}, now)
+func (a *Account) proofOfLife(req Request, now time.Time) {
+	a.cancelReset(req, Event{Actor: ActorUser, Reason: "proof_of_life"}, now)
 }
 
 // CancelReset ends an open reset at its user's wish, from a session. The error is [ErrNoReset] if none is open.

@@ -24,6 +24,11 @@ type Person struct {
 	Address   string `json:"address,omitempty"`
 }
 
+// cut is the person in as many bytes as fit into an account.
+func (p Person) cut() Person {
+	return Person{cut(p.Name, maxNote), cut(p.Birthdate, maxNote), cut(p.Phone, maxNote), cut(p.Address, maxNote)}
+}
+
 // IdentityCheck is what a mailed link opens: the inquiry to go on with, or the attempt to begin one for.
 type IdentityCheck struct {
 	ResetID string
@@ -33,11 +38,8 @@ type IdentityCheck struct {
 
 // IdentityCheck says which inquiry the holder of a mailed link is to be sent to.
 func (r Rules) IdentityCheck(a *Account, token string) (IdentityCheck, error) {
-	switch purpose, err := r.linkPurpose(a, token); {
-	case err != nil:
+	if _, err := r.openLink(a, token, LinkIdentity); err != nil {
 		return IdentityCheck{}, err
-	case purpose != LinkIdentity:
-		return IdentityCheck{}, refuse(ErrLinkExpired)
 	}
 	return IdentityCheck{a.Reset.ID, a.Reset.Attempt, a.Reset.Inquiry}, errUnchanged
 }
@@ -79,7 +81,7 @@ func (r Rules) IdentityResult(a *Account, result IdentityResult, now time.Time) 
 		if !pending {
 			return a.unlessEvents()
 		}
-		sealed, err := a.sealJSON(r.Keys.Contacts, sealIdentity, result.Person)
+		sealed, err := a.sealJSON(r.Keys.Contacts, sealIdentity, result.Person.cut())
 		if err != nil {
 			return err
 		}
@@ -92,6 +94,9 @@ func (r Rules) IdentityResult(a *Account, result IdentityResult, now time.Time) 
 			return a.unlessEvents()
 		}
 		s.anotherInquiry()
+		if again := now.Add(identityFor); again.Before(s.ExpiresAt) { // it had been submitted
+			s.ExpiresAt = again
+		}
 	case IdentitySubmitted:
 		if !pending || s.Submitted {
 			return a.unlessEvents()
@@ -128,22 +133,19 @@ func (a *Account) identityFailed(now time.Time) {
 	s.anotherInquiry()
 	a.record(Request{}, now, Event{Type: EventIdentityFailed, Outcome: Failed, Actor: ActorSystem})
 	if s.TriesLeft <= 0 {
-		a.expireReset(Request{}, "identity_failed", now)
+		a.expireReset("identity_failed", now)
 		return
 	}
-	s.ExpiresAt = now.Add(identityFor)
+	s.ExpiresAt, s.MailedAt = now.Add(identityFor), now
 	a.ResetMails = append(recent(a.ResetMails, now, mailDay), now.Unix()) // its mail has the link to try again
 }
 
 // restartIdentity takes a reset back to the identity check.
 func (a *Account) restartIdentity(now time.Time) {
 	s := a.Reset
-	if s.State == ResetApproved || s.State == ResetReady {
-		s.Round++
-		a.dropResetSetUp()
-	}
+	a.withdraw()
 	s.enter(ResetIdentityPending, now)
-	s.EffectiveAt, s.ExpiresAt, s.Approvals, s.Identity = time.Time{}, now.Add(identityFor), nil, nil
+	s.ExpiresAt, s.Identity = now.Add(identityFor), nil
 	s.anotherInquiry()
 }
 

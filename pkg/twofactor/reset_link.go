@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,19 +26,16 @@ var linkPurposes = []LinkPurpose{LinkIdentity, LinkCancel, LinkSignIn}
 const linkBytes = 16
 
 // Link returns the token of a mailed link, which is derived when it is needed and stored nowhere:
-// <reset id>.<PRF of purpose, user, reset id and round>.
+// <reset id>.<PRF of purpose, user, reset id and round>. The error is [ErrLinkExpired] when there is nothing to do with such
+// a link, and [ErrUnavailable] without its key.
 func (r Rules) Link(a *Account, purpose LinkPurpose) (string, error) {
-	if !a.Reset.Open() {
+	if !a.Reset.Open() || !a.Reset.fits(purpose) {
 		return "", ErrLinkExpired
 	}
-	tag, err := r.linkTag(a, purpose)
-	if err != nil {
-		return "", err
-	}
-	return a.Reset.ID + "." + base64.RawURLEncoding.EncodeToString(tag), nil
+	return r.link(a, purpose)
 }
 
-func (r Rules) linkTag(a *Account, purpose LinkPurpose) ([]byte, error) {
+func (r Rules) link(a *Account, purpose LinkPurpose) (string, error) {
 	var round int64
 	if purpose == LinkSignIn { // the others are good for as long as there is something to do
 		round = a.Reset.Round
@@ -49,39 +47,47 @@ func (r Rules) linkTag(a *Account, purpose LinkPurpose) ([]byte, error) {
 	}
 	tag, err := r.Keys.Links.Compute(a.Reset.LinkKey, input, linkBytes)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("link: %w", err))
+		return "", unavailable(fmt.Errorf("link: %w", err))
 	}
-	return tag, nil
+	return a.Reset.ID + "." + base64.RawURLEncoding.EncodeToString(tag), nil
 }
 
-// linkPurpose says what a token opens. The error is [ErrLinkExpired] for one that is not of the open reset, or for which
-// it is too late or too early.
+// linkPurpose says what a token is for. The error is [ErrLinkExpired] for one that is not of the open reset.
 func (r Rules) linkPurpose(a *Account, token string) (LinkPurpose, error) {
-	id, text, ok := strings.Cut(token, ".")
-	given, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if !ok || err != nil || len(given) != linkBytes || !a.Reset.Open() || id != a.Reset.ID {
+	if !a.Reset.Open() || !strings.HasPrefix(token, a.Reset.ID+".") { // and nothing is computed for what is foreign
 		return "", refuse(ErrLinkExpired)
 	}
 	for _, purpose := range linkPurposes {
-		tag, err := r.linkTag(a, purpose)
+		link, err := r.link(a, purpose)
 		if err != nil {
 			return "", refuse(err)
 		}
-		if subtle.ConstantTimeCompare(tag, given) == 1 {
-			return purpose, a.fits(purpose)
+		if subtle.ConstantTimeCompare([]byte(link), []byte(token)) == 1 {
+			return purpose, nil
 		}
 	}
 	return "", refuse(ErrLinkExpired)
 }
 
-// fits says whether there is something to do for a link of this purpose.
-func (a *Account) fits(purpose LinkPurpose) error {
-	switch {
-	case purpose == LinkIdentity && a.Reset.State != ResetIdentityPending,
-		purpose == LinkSignIn && a.Reset.State != ResetReady:
-		return refuse(ErrLinkExpired)
+// openLink says what a token opens. The error is [ErrLinkExpired] also for one for which it is too late or too early, or
+// that is for none of these purposes.
+func (r Rules) openLink(a *Account, token string, purposes ...LinkPurpose) (LinkPurpose, error) {
+	purpose, err := r.linkPurpose(a, token)
+	if err == nil && (!slices.Contains(purposes, purpose) || !a.Reset.fits(purpose)) {
+		err = refuse(ErrLinkExpired)
 	}
-	return nil
+	return purpose, err
+}
+
+// fits says whether there is something to do for a link of this purpose while the reset is open.
+func (r *Reset) fits(purpose LinkPurpose) bool {
+	switch purpose {
+	case LinkIdentity:
+		return r.State == ResetIdentityPending
+	case LinkSignIn:
+		return r.State == ResetReady
+	}
+	return true
 }
 
 // LinkShown is what a mailed link is about.
@@ -93,14 +99,15 @@ type LinkShown struct {
 
 // ShowLink says what a mailed link is about. Nothing changes, however often it is looked at.
 func (r Rules) ShowLink(a *Account, token string, now time.Time) (LinkShown, error) {
-	purpose, err := r.linkPurpose(a, token)
+	purpose, err := r.openLink(a, token, linkPurposes...)
 	if err != nil {
 		return LinkShown{}, err
 	}
 	return LinkShown{purpose, *a.Reset.status(now), a.Reset.IP}, errUnchanged
 }
 
-// CancelByLink ends the reset that a mailed link of any purpose belongs to.
+// CancelByLink ends the reset that a mailed link of any purpose belongs to, for as long as it is open: whoever looks at the
+// identity check's page, and has not asked for it, can say so whatever has happened to the reset meanwhile.
 func (r Rules) CancelByLink(a *Account, req Request, token string, now time.Time) error {
 	if _, err := r.linkPurpose(a, token); err != nil {
 		return err

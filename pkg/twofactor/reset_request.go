@@ -71,7 +71,7 @@ func (a *Account) openReset(r Rules, req RequestReset, now time.Time) error {
 		IP: cut(req.IP, maxNote), UserAgent: cut(req.UserAgent, maxUserAgent),
 		ExpiresAt: now.Add(identityFor), TriesLeft: identityTries,
 	}
-	if req.Challenge.Subject != nil {
+	if s := req.Challenge.Subject; s != nil && *s != (Subject{}) {
 		sealed, err := a.sealJSON(r.Keys.Contacts, sealSubject, req.Challenge.Subject)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ type Decision string
 const (
 	DecisionApprove       Decision = "approve"
 	DecisionDeny          Decision = "deny"
-	DecisionStop          Decision = "stop"           // before an approved reset is used
+	DecisionStop          Decision = "stop"           // an open reset, whatever its state, before it is used
 	DecisionRetryIdentity Decision = "retry_identity" // the identity check once more
 )
 
@@ -64,16 +64,16 @@ func (r Rules) Review(a *Account, req Review, now time.Time) (Reviewed, error) {
 		}
 		r.approve(a, req, by, now)
 	case req.Decision == DecisionDeny && inReview && req.ReasonCode != "":
-		s.ReasonCode = req.ReasonCode
 		a.closeReset(ResetDenied, now)
+		s.ReasonCode = req.ReasonCode
 		by.Type = EventResetDenied
 		a.record(req.Request, now, by)
-	case req.Decision == DecisionStop && (s.State == ResetApproved || s.State == ResetReady):
-		s.ReasonCode = req.ReasonCode
+	case req.Decision == DecisionStop && s.Open():
 		a.cancelReset(req.Request, by, now)
+		s.ReasonCode = req.ReasonCode
 	case req.Decision == DecisionRetryIdentity && inReview:
-		s.TriesLeft = identityTries
 		a.restartIdentity(now)
+		s.TriesLeft, s.ReasonCode = identityTries, req.ReasonCode
 		by.Type, by.Reason = EventResetReturned, "retry_identity"
 		a.record(req.Request, now, by)
 		a.ResetMails = append(recent(a.ResetMails, now, mailDay), now.Unix())
@@ -138,13 +138,9 @@ func (r Rules) addresses(a *Account) ([]string, error) {
 	}
 	all := []string{c.Email}
 	if a.Previous != nil {
-		plaintext, err := a.open(r.Keys.Contacts, sealContact, a.Previous.Contact)
+		before, err := r.previous(a)
 		if err != nil {
 			return nil, err
-		}
-		var before Contact
-		if err := json.Unmarshal(plaintext, &before); err != nil {
-			return nil, refuse(fmt.Errorf("%w: previous contact: %w", ErrSealed, err))
 		}
 		all = append(all, before.Email)
 	}
@@ -173,10 +169,10 @@ func (r Rules) NoticeBounced(a *Account, resetID string, now time.Time) error {
 // Case is all that a reviewer decides on, from the account. The history comes beside it.
 type Case struct {
 	Reset           Reset
-	Subject         *Subject // on file; nil: nothing is
-	Person          *Person  // verified; nil: nothing is yet
-	ApprovalsNeeded int
-	EarliestAt      time.Time // an approval now takes effect
+	Subject         *Subject  // on file; nil: nothing is
+	Person          *Person   // verified; nil: nothing is yet
+	ApprovalsNeeded int       // in all; 0: it is closed
+	EarliestAt      time.Time // when an approval now would take effect, or the one there is does; zero: it is closed
 	Enforcement     Enforcement
 	AddressChanged  time.Time
 }
@@ -190,9 +186,12 @@ func (r Rules) Case(a *Account, resetID string, reviewer Reviewer, now time.Time
 	if own, err := r.own(a, reviewer); err != nil || own {
 		return Case{}, orRefuse(err, ErrOwnCase)
 	}
-	c := Case{
-		Reset: *s.clone(), ApprovalsNeeded: r.approvalsNeeded(s), EarliestAt: r.effectiveAt(a, now),
-		Enforcement: r.Policy.Enforcement, AddressChanged: a.AddressChanged,
+	c := Case{Reset: *s.clone(), Enforcement: r.Policy.Enforcement, AddressChanged: a.AddressChanged}
+	if s.Open() {
+		c.ApprovalsNeeded, c.EarliestAt = r.approvalsNeeded(s), s.EffectiveAt
+		if c.EarliestAt.IsZero() {
+			c.EarliestAt = r.effectiveAt(a, now)
+		}
 	}
 	if err := openJSON(a, r.Keys.Contacts, sealSubject, s.Subject, &c.Subject); err != nil {
 		return Case{}, err

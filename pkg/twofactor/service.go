@@ -323,13 +323,14 @@ func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Accoun
 	return err
 }
 
-// Status returns how the user's account stands.
+// Status returns how the user's account stands, with what time has done to it and nobody has stored yet.
 func (s *Service) Status(ctx context.Context, user UserID) (Status, error) {
 	account, err := s.load(ctx, user)
 	if err != nil {
 		return Status{}, err
 	}
-	return account.Status(s.now()), nil
+	now := s.now()
+	return account.next("", now).Status(now), nil
 }
 
 // History lists the user's events, newest first. The error is [ErrCursor] for a cursor that was never given.

@@ -121,7 +121,7 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 func (r Rules) backupSignIn(a *Account, req Verify, next *BackupCode, now time.Time) SignIn {
 	a.record(req.Request, now, Event{Type: EventBackupCodeUsed, Method: MethodBackupCode})
 	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodBackupCode})
-	a.proofOfLife(req.Request, now, ActorUser)
+	a.proofOfLife(req.Request, now)
 	a.BackupCode, a.Backups, a.FreshSince = nil, BackupThrottle{}, now
 
 	switch r.Policy.BackupUse {
@@ -154,11 +154,11 @@ func (r Rules) verifyResetLink(a *Account, req Verify, now time.Time) (SignIn, e
 	if !a.admitsTo(req.Challenge, PurposeVerify, now) {
 		return SignIn{}, refuse(ErrChallengeExpired)
 	}
-	switch purpose, err := r.linkPurpose(a, req.Code); {
-	case err != nil:
+	if r.Policy.Recovery != IdentityReview { // any more
+		return SignIn{}, refuse(&Forbidden{Setting: "recovery"})
+	}
+	if _, err := r.openLink(a, req.Code, LinkSignIn); err != nil {
 		return SignIn{}, err
-	case purpose != LinkSignIn:
-		return SignIn{}, refuse(ErrLinkExpired)
 	}
 	if err := a.crowded(); err != nil {
 		return SignIn{}, err
