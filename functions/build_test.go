@@ -19,8 +19,8 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/needs"
 )
 
-// maxZip is the budget for a function's zip: 6 MB, as Lambda counts them.
-const maxZip = 6 << 20
+// maxZip is the budget for a function's zip: 6 MB.
+const maxZip = 6_000_000
 
 // scratch is a folder that all tests share.
 var scratch string

@@ -21,7 +21,6 @@ import (
 // environment and nothing else, hands it one event at a time, and takes an answer until the deadline
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 type lambda struct {
-	tb      testing.TB
 	name    string
 	api     *httptest.Server
 	process *exec.Cmd
@@ -73,7 +72,7 @@ func (t *transcript) String() string {
 func startLambda(tb testing.TB, name, program string, environment map[string]string) *lambda {
 	tb.Helper()
 	l := &lambda{
-		tb: tb, name: name, ready: make(chan struct{}), ended: make(chan struct{}),
+		name: name, ready: make(chan struct{}), ended: make(chan struct{}),
 		events: make(chan invocation), pending: map[string]chan<- outcome{},
 	}
 	const root = "/2018-06-01/runtime/"

@@ -79,6 +79,7 @@ func TestDamagedAccount(t *testing.T) {
 		"a time's fraction":       func(i item) { i["sign_in"].(*types.AttributeValueMemberM).Value["at"] = fraction("0.5") },
 		"challenges as a number":  func(i item) { i["challenges"] = number(1) },
 		"a challenge as text":     func(i item) { i["challenges"] = list(text("AAAA")) },
+		"writes cut short":        func(i item) { i["writes"] = bytesOf(10) },
 		"events as text":          func(i item) { i["events"] = text("login") },
 		"an event as text":        func(i item) { i["events"] = list(text("login")) },
 		"an event as a list":      func(i item) { i["events"] = list(list()) },

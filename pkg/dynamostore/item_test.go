@@ -133,7 +133,7 @@ func TestSmall(t *testing.T) {
 	t.Parallel()
 	a := next(next(first("u")))
 	a.Authenticator = &twofactor.Authenticator{Params: totp.Default, ActivatedAt: at(1)}
-	a.Pending = &twofactor.Enrolment{Authenticator: twofactor.Authenticator{Params: totp.Params{Algorithm: "SHA256", Digits: 8, Period: 30}}}
+	a.Pending = &twofactor.Enrolment{Authenticator: *a.Authenticator}
 	same := event(3)
 	same.ID = "v000000000003-01"
 	a.Events = append(a.Events, same)
@@ -152,8 +152,8 @@ func TestSmall(t *testing.T) {
 	has(false, "fresh_since")
 	has(false, "auth", "params")
 	has(true, "auth", "activated")
-	has(true, "pending", "auth", "params")
-	has(false, "pending", "auth", "activated")
+	has(false, "pending", "auth", "params")
+	has(true, "pending", "auth", "activated")
 	if b, ok := stored["writes"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 3*9 {
 		t.Errorf("writes %v, want 27 bytes", stored["writes"])
 	}
@@ -164,4 +164,9 @@ func TestSmall(t *testing.T) {
 			t.Errorf("the second event has %s again: %v", name, e[name])
 		}
 	}
+	a.Authenticator.Params.Digits = 8
+	a.Pending.Authenticator.Params.Algorithm = totp.SHA256
+	stored = wantSame(t, a)
+	has(true, "auth", "params")
+	has(true, "pending", "auth", "params")
 }

@@ -16,8 +16,8 @@ import (
 // it likes (at 1 MB), and says that there may be more where there is nothing: so one item more than is wanted is read.
 func (s *Store) page(ctx context.Context, q *dynamodb.QueryInput, limit int, place func(item) []string) (items []item, next string, err error) {
 	limit = max(1, limit)
+	q.Limit = aws.Int32(int32(min(limit, 999) + 1))
 	for {
-		q.Limit = aws.Int32(int32(min(limit-len(items), 999) + 1))
 		more, err := s.query(ctx, q)
 		if err != nil {
 			return nil, "", err
@@ -59,7 +59,7 @@ func cursor(key []string) string {
 
 // parseCursor returns the n parts of a cursor of the list. The error is [twofactor.ErrCursor].
 func parseCursor(s, list string, n int) ([]string, error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
 		return nil, twofactor.ErrCursor
 	}

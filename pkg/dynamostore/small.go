@@ -74,7 +74,7 @@ func unshrink(account item) {
 			e["id"] = text(eventID(account, n))
 		}
 		for name, v := range events[0] {
-			if _, same := e[name].(*types.AttributeValueMemberNULL); n > 0 && same {
+			if _, same := e[name].(*types.AttributeValueMemberNULL); same {
 				e[name] = v
 			}
 		}

@@ -4,7 +4,7 @@
 // An account is one item, read with strong consistency and replaced by one PutItem, on the condition that the stored
 // version is the one before. DynamoDB answers a failed condition with the item that is there (ALL_OLD), so whoever lost
 // the race needs no second read, and a write whose answer was lost finds its own id in it (accounts.go). There are no
-// transactions and nothing depends on a TTL.
+// transactions and nothing depends on a TTL. What DynamoDB has not said whole, and in time, it has not said (answer.go).
 //
 // The accounts table holds a sentinel under a key that no user id can have. It is read once for each Store: a table
 // without it is the wrong one, and not a world in which nobody has a second factor.
