@@ -64,7 +64,7 @@ func (e embedded) counters() countersResponse {
 }
 
 func (e embedded) stream(ctx context.Context, log *slog.Logger) error {
-	history := notify.History(e)
+	history := notify.Versions(notify.Sinks{History: e})
 	return e.Stream(ctx, func(ctx context.Context, batch []twofactor.Version) error {
 		err := history(ctx, batch)
 		if err != nil && ctx.Err() == nil {

@@ -12,5 +12,5 @@ import (
 func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
-	lambda.Start(notify.Records(store, dynamostore.DecodeRecord, env.Log))
+	lambda.Start(notify.Records(notify.Sinks{History: store}, dynamostore.DecodeRecord, env.Log))
 }

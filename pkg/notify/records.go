@@ -14,13 +14,13 @@ import (
 // that is no account, or the removal of one.
 type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool, err error)
 
-// Records returns a function that writes what DynamoDB's stream delivers to the history, as [History] does, and reports
+// Records returns a function that takes what DynamoDB's stream delivers to the sinks, as [Versions] does, and reports
 // the records that it could not write. Lambda brings those again, and all that follow the first of them.
 //
 // A user whose write failed has all their records of the batch reported, and nobody else's. A record that cannot be
 // decoded is reported and logged: what a newer release has written, that release will decode. Its user's other records are
 // written nevertheless; they will come once more.
-func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		var batch []twofactor.Version
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
@@ -38,7 +38,7 @@ func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.C
 		}
 		ctx, cancel := inTime(ctx)
 		defer cancel()
-		failed := writeAll(ctx, store, batch)
+		failed := to.writeAll(ctx, batch)
 		for _, err := range failed {
 			log.ErrorContext(ctx, "history not written", "cause", err)
 		}
