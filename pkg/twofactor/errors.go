@@ -23,6 +23,7 @@ var (
 	ErrMethod            = errors.New("no such method")
 	ErrNoReset           = errors.New("there is no such reset")
 	ErrOwnCase           = errors.New("nobody decides on their own account")
+	ErrInquiryClosed     = errors.New("nobody can go on with this identity check")
 	ErrCaseChanged       = errors.New("the case has changed, or was decided")
 
 	// ErrUnavailable is returned when it could not be told who may get in: the store or the key ring failed, or too
