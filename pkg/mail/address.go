@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
-// maxAddress is how long an address can be, in bytes (RFC 5321, section 4.5.3.1.3, less the angle brackets).
-const maxAddress = 254
+// How long an address can be, in bytes (RFC 5321, sections 4.5.3.1.1 and 4.5.3.1.3, less the angle brackets).
+const (
+	maxLocal   = 64
+	maxAddress = 254
+)
 
 // checkAddress returns nil for a bare address that SES takes: printable ASCII, since SES knows no SMTPUTF8 (RFC 6531). A
 // domain that has other characters must come as its A-label, xn--… (RFC 5890). Quoted local parts, groups, names and
@@ -19,7 +22,7 @@ func checkAddress(address string) error {
 		}
 	}
 	a, err := netmail.ParseAddress(address)
-	if err != nil || a.Address != address || a.Name != "" || len(address) > maxAddress {
+	if err != nil || a.Address != address || len(address) > maxAddress || strings.IndexByte(address, '@') > maxLocal {
 		return errors.New("is not an address")
 	}
 	return nil

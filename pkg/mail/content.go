@@ -167,7 +167,7 @@ func supportLink(support string) (string, error) {
 	case support == "":
 		return "", nil
 	case strings.Contains(support, "@") && !strings.Contains(support, "/"):
-		return "mailto:" + support, checkAddress(support)
+		return "mailto:" + url.PathEscape(support), checkAddress(support)
 	}
 	return support, checkLink(support)
 }

@@ -62,7 +62,7 @@ func compose(c Content, words catalogue) (page, error) {
 	c.IP = address(c.IP)
 	noun, _ := c.Words.noun()
 	d := &draft{Content: c, noun: noun, words: words}
-	d.page.Lang, d.page.App = words.lang, clean(c.App)
+	d.Lang, d.page.App = words.lang, clean(c.App)
 	write(d)
 	d.Time = d.line("footer.time").String()
 	if d.IP != "" {

@@ -103,39 +103,39 @@ func writeHeader(out *bytes.Buffer, name, value string) error {
 	if !isLine(value) || !isASCII(value) {
 		return fmt.Errorf("mail: %s is not a line", name)
 	}
-	rest := name + ": " + value
-	for len(rest) > goodLine {
-		// The line ends before the last space that lets it fit, or else before the first.
-		at := strings.LastIndexByte(rest[1:goodLine+1], ' ') + 1
-		if at == 0 {
-			at = strings.IndexByte(rest[1:], ' ') + 1
+	for rest := name + ": " + value; rest != ""; {
+		line := rest
+		if len(rest) > goodLine { // ends before the last space that lets it fit, or else before the first
+			at := strings.LastIndexByte(rest[1:goodLine+1], ' ')
+			if at < 0 {
+				at = strings.IndexByte(rest[1:], ' ')
+			}
+			if at >= 0 {
+				line = rest[:at+1]
+			}
 		}
-		if at == 0 {
-			break
+		if len(line) > maxLine {
+			return fmt.Errorf("mail: %s is too long", name)
 		}
-		out.WriteString(rest[:at] + "\r\n")
-		rest = rest[at:]
+		out.WriteString(line + "\r\n")
+		rest = rest[len(line):]
 	}
-	if len(rest) > maxLine {
-		return fmt.Errorf("mail: %s is too long", name)
-	}
-	out.WriteString(rest + "\r\n")
 	return nil
 }
 
 // mailbox returns an address with its name, as a header has it.
 func mailbox(a netmail.Address) string {
 	a.Name = clean(a.Name)
-	if isASCII(a.Name) {
-		return a.String()
+	if name := encode(a.Name); name != a.Name {
+		return name + " <" + a.Address + ">"
 	}
-	return encode(a.Name) + " <" + a.Address + ">"
+	return a.String()
 }
 
 // encode returns text as a header has it: as it is, or in encoded words (RFC 2047) short enough for one to stand behind
 // any of our headers' names.
 func encode(text string) string {
-	if isASCII(text) {
+	if isASCII(text) && !strings.Contains(text, "=?") {
 		return text
 	}
 	const most = 39 // bytes of a word: 64 characters, and "Subject: " before it
