@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
@@ -101,6 +102,8 @@ type server struct {
 	keys       *keyring.Ring
 	clock      *serviceClock
 	sessions   *identityProvider
+	inbox      *inbox
+	check      check
 	functions  atomic.Pointer[functions] // under the policy in force
 	url        string
 	policyName string // of -policy: a preset or a file
@@ -207,20 +210,29 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if s.serviceKey, err = keepText(filepath.Join(data, "service-key"), "nlk_"); err != nil {
 		return s, err
 	}
-	s.webhookKey, err = keepText(filepath.Join(data, "webhook-secret"), "wbhsec_")
+	if s.webhookKey, err = keepText(filepath.Join(data, "webhook-secret"), "wbhsec_"); err != nil {
+		return s, err
+	}
+	if s.inbox, err = openInbox(filepath.Join(data, "mail.json"), s.clock.now); err != nil {
+		return s, err
+	}
+	s.check, err = s.openCheck(data)
 	return s, err
 }
 
-// stream has the history written from what is stored, now and after a restart.
+// stream has the history and the mails written from what is stored, now and after a restart, and does what time has made
+// due.
 func (s *server) stream() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopStream, s.streamed = stop, make(chan struct{})
-	go func() {
-		defer close(s.streamed)
-		if err := s.store.stream(ctx, s.log); ctx.Err() == nil {
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.store.stream(ctx, s.log, s.mails); ctx.Err() == nil {
 			s.fail(fmt.Errorf("the stream has ended: %w", err))
 		}
-	}()
+	})
+	both.Go(func() { s.sweep(ctx) })
+	go func() { both.Wait(); close(s.streamed) }()
 }
 
 func (s *server) fail(err error) {
@@ -242,6 +254,7 @@ func (s *server) stop() error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
+	s.check.service.Close()
 	s.stopStream()
 	<-s.streamed
 	return errors.Join(err, s.store.Close())

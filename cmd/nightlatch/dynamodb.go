@@ -72,8 +72,8 @@ func (d *dynamo) counters() countersResponse {
 }
 
 // stream delivers DynamoDB's own stream to the function that does so on AWS, and notes what it sees.
-func (d *dynamo) stream(ctx context.Context, log *slog.Logger) error {
-	function := notify.Records(notify.Sinks{History: d.Store}, dynamostore.DecodeRecord, log)
+func (d *dynamo) stream(ctx context.Context, log *slog.Logger, mails sendMails) error {
+	function := notify.Records(notify.Sinks{History: d.Store, Mails: mails}, dynamostore.DecodeRecord, log)
 	return eventsource.Run(ctx, d.config, d.tables.Accounts, log, func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		d.seen.note(e)
 		return function(ctx, e)

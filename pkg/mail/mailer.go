@@ -112,6 +112,9 @@ func (m *Mailer) content(rules twofactor.Rules, a *twofactor.Account, job twofac
 			continue
 		}
 		token, err := rules.Link(a, purpose)
+		if errors.Is(err, twofactor.ErrLinkExpired) {
+			continue // there is nothing to do for such a link now
+		}
 		if err != nil {
 			return Content{}, fmt.Errorf("mail: %w", err)
 		}
