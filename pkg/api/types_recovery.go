@@ -68,7 +68,7 @@ type CaseResponse struct {
 	Request         CaseOrigin      `json:"request"`
 	Identity        []IdentityField `json:"identity"`
 	InquiryURL      string          `json:"inquiry_url"`
-	Effect          CaseEffect      `json:"effect"`
+	Effect          *CaseEffect     `json:"effect"`         // null: the case is closed
 	RecentChanges   []HistoryEvent  `json:"recent_changes"` // of the last seven days
 	History         []HistoryEvent  `json:"history"`
 	EarlierResets   []HistoryEvent  `json:"earlier_resets"` // how they ended

@@ -82,7 +82,8 @@ func (d Deps) reviewer(claims map[string]string, c *call) error {
 	case c.AuthTime.IsZero() || age > reviewFor || age < -time.Minute:
 		return &twofactor.Reauthenticate{MaxAge: reviewFor}
 	}
-	c.Reviewer = twofactor.Reviewer{User: c.User, Email: claims[or(names.Email, "email")]}
+	// Where a session does not tell the address, the user may be named by it.
+	c.Reviewer = twofactor.Reviewer{User: c.User, Email: or(claims[or(names.Email, "email")], string(c.User))}
 	return nil
 }
 

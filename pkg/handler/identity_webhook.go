@@ -8,8 +8,8 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// Webhook opens what the identity service sends: which inquiry of which reset may have moved. The error is a
-// [twofactor.ErrUnavailable], or says that the signature is bad or stale.
+// Webhook opens what the identity service sends: which inquiry of which reset may have moved; neither, if it is about
+// something else. The error is a [twofactor.ErrUnavailable], or says that the signature is bad or stale.
 type Webhook func(ctx context.Context, signature string, body []byte) (inquiry, resetID string, err error)
 
 // IdentityWebhook takes the hint that an identity check has moved. The hint is never a verdict: the inquiry is fetched, and
@@ -49,7 +49,7 @@ func (d Deps) LookAtInquiry(ctx context.Context, user twofactor.UserID, resetID,
 	}
 	outcome, person, err := d.Identity.Result(ctx, inquiry)
 	if err != nil {
-		return err
+		return identityFailed(err)
 	}
 	return d.Service.IdentityResult(ctx, user, twofactor.IdentityResult{
 		ResetID: resetID, Inquiry: inquiry, Outcome: outcome, Person: person,

@@ -11,15 +11,20 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// Identity is the service that checks who somebody is. Its errors are [twofactor.ErrUnavailable] when it could not tell.
+// Identity is the service that checks who somebody is. Whatever its error, it could not be told.
 type Identity interface {
-	// Begin opens an inquiry for a reset, and returns its id. The same attempt again returns the same inquiry.
+	// Begin opens an inquiry for a reset, and returns its id. The same attempt again returns the same inquiry, or, should
+	// that have failed, another one.
 	Begin(ctx context.Context, resetID string, attempt int) (inquiry string, err error)
-	// Link returns a link to an inquiry, good for one use.
+	// Link returns a link to an inquiry, good for one use. The error is [ErrInquiryClosed] for an inquiry that nobody can go
+	// on with: it was submitted, or is over.
 	Link(ctx context.Context, inquiry string) (url string, err error)
 	// Result asks what an inquiry has come to.
 	Result(ctx context.Context, inquiry string) (twofactor.IdentityOutcome, twofactor.Person, error)
 }
+
+// ErrInquiryClosed is Identity's error for an inquiry that nobody can go on with.
+var ErrInquiryClosed = errors.New("the inquiry is closed")
 
 // ResetRequest starts, continues and cancels a recovery, for whoever has lost authenticator and backup code.
 func ResetRequest(d Deps) Func {
@@ -68,6 +73,9 @@ func (d Deps) showLink(ctx context.Context, _ call, in api.LinkRequest) (api.Lin
 	}, err
 }
 
+// maxTurns is how often identityLink looks at the account.
+const maxTurns = 3
+
 // identityLink sends the holder of a mailed link on to the identity check. The inquiry is begun with the first click, and
 // is noted in the account before anybody is sent to it.
 func (d Deps) identityLink(ctx context.Context, _ call, in api.LinkRequest) (api.IdentityResponse, error) {
@@ -75,20 +83,46 @@ func (d Deps) identityLink(ctx context.Context, _ call, in api.LinkRequest) (api
 	if err != nil {
 		return api.IdentityResponse{}, err
 	}
-	check, err := d.Service.IdentityCheck(ctx, user, in.Token)
-	if err != nil {
-		return api.IdentityResponse{}, err
-	}
-	if check.Inquiry == "" {
-		if check.Inquiry, err = d.Identity.Begin(ctx, check.ResetID, check.Attempt); err != nil {
+	var closed string
+	for range maxTurns {
+		check, err := d.Service.IdentityCheck(ctx, user, in.Token)
+		if err != nil {
 			return api.IdentityResponse{}, err
 		}
-		if err := d.Service.InquiryBegun(ctx, user, check); err != nil {
+		if closed != "" && check.Inquiry == closed {
+			return api.IdentityResponse{}, fmt.Errorf("%w: the check was submitted", twofactor.ErrLinkExpired)
+		}
+		if check.Inquiry == "" {
+			if check.Inquiry, err = d.Identity.Begin(ctx, check.ResetID, check.Attempt); err != nil {
+				return api.IdentityResponse{}, identityFailed(err)
+			}
+			err := d.Service.InquiryBegun(ctx, user, check)
+			if errors.Is(err, twofactor.ErrLinkExpired) {
+				continue // another click came first, with an inquiry of its own; or this link is dead by now
+			}
+			if err != nil {
+				return api.IdentityResponse{}, err
+			}
+		}
+		url, err := d.Identity.Link(ctx, check.Inquiry)
+		if err == nil {
+			return api.IdentityResponse{URL: url}, nil
+		}
+		if !errors.Is(err, ErrInquiryClosed) {
+			return api.IdentityResponse{}, identityFailed(err)
+		}
+		// Nobody has told us yet. Where it has failed or lapsed, the next turn begins another one.
+		if err := d.LookAtInquiry(ctx, user, check.ResetID, check.Inquiry); err != nil {
 			return api.IdentityResponse{}, err
 		}
+		closed = check.Inquiry
 	}
-	url, err := d.Identity.Link(ctx, check.Inquiry)
-	return api.IdentityResponse{URL: url}, err
+	return api.IdentityResponse{}, fmt.Errorf("%w: the account has changed %d times meanwhile", twofactor.ErrUnavailable, maxTurns)
+}
+
+// identityFailed is the verdict when the identity service could not tell.
+func identityFailed(err error) error {
+	return fmt.Errorf("%w: identity service: %w", twofactor.ErrUnavailable, err)
 }
 
 func (d Deps) cancelByLink(ctx context.Context, c call, in api.LinkRequest) (api.ResetStateResponse, error) {

@@ -2,7 +2,6 @@ package handler
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,7 +29,10 @@ var queues = []twofactor.ResetState{
 
 // reviews lists cases by the state they are in. The list may lag behind: each is looked up before it is shown.
 func (d Deps) reviews(ctx context.Context, c call, _ nothing) (api.ReviewsResponse, error) {
-	state := twofactor.ResetState(or(c.Query["state"], string(twofactor.ResetInReview)))
+	state := twofactor.ResetInReview
+	if asked, ok := c.Query["state"]; ok {
+		state = twofactor.ResetState(asked)
+	}
 	if !slices.Contains(queues, state) {
 		return api.ReviewsResponse{}, api.NewProblem(api.CodeInvalidRequest, "state: must be in_review, identity_pending, approved or ready")
 	}
@@ -73,14 +75,16 @@ func (d Deps) review(ctx context.Context, c call, _ nothing) (api.CaseResponse, 
 	if err != nil {
 		return api.CaseResponse{}, err
 	}
-	history, err := d.recentHistory(ctx, user)
+	history, more, err := d.recentHistory(ctx, user)
 	if err != nil {
 		return api.CaseResponse{}, err
 	}
 	if err := d.Service.CaseViewed(ctx, user, c.Request, c.Reviewer); err != nil {
 		return api.CaseResponse{}, err
 	}
-	return d.caseResponse(found, history), nil
+	out := d.caseResponse(found, history)
+	out.RecentChanges = recentChanges(found, history, more, d.now())
+	return out, nil
 }
 
 // errNoReview is the verdict on an id that leads to no case.
@@ -88,55 +92,51 @@ var errNoReview = api.NewProblem(api.CodeNotFound, "There is no such case.")
 
 // The history that a case is judged by: at most so many pages of so many events.
 const (
-	historyPages = 5
+	historyPages = 10
 	historyPage  = 200
 	shownHistory = 50
 	recentDays   = 7 * 24 * time.Hour
 )
 
-func (d Deps) recentHistory(ctx context.Context, user twofactor.UserID) (all []twofactor.Event, err error) {
+// recentHistory returns the newest events, and whether there are more.
+func (d Deps) recentHistory(ctx context.Context, user twofactor.UserID) (all []twofactor.Event, more bool, err error) {
 	page := twofactor.Page{Limit: historyPage}
 	for range historyPages {
 		list, err := d.Service.History(ctx, user, page)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		all = append(all, list.Events...)
 		if page.Cursor = list.Next; page.Cursor == "" {
-			break
+			return all, false, nil
 		}
 	}
-	return all, nil
+	return all, true, nil
 }
 
 func (d Deps) caseResponse(c twofactor.Case, history []twofactor.Event) api.CaseResponse {
 	r := c.Reset
 	out := api.CaseResponse{
 		ID: r.ID, Reference: r.Reference, State: string(r.State), CaseVersion: r.CaseVersion, RequestedAt: r.RequestedAt,
-		Request:  api.CaseRequest{IP: r.IP, UserAgent: r.UserAgent, NetworkSeenBefore: seenBefore(history, r)},
+		Request:  api.CaseOrigin{IP: r.IP, UserAgent: r.UserAgent, NetworkSeenBefore: seenBefore(history, r)},
 		Identity: compareIdentity(c.Subject, c.Person),
-		Effect:   api.CaseEffect{What: effectOf(c.Enforcement), EarliestAt: c.EarliestAt},
 
-		RecentChanges: []api.HistoryEvent{}, History: []api.HistoryEvent{}, EarlierResets: []api.HistoryEvent{},
-		Approvals: []api.CaseApproval{}, ApprovalsNeeded: c.ApprovalsNeeded, Bounced: r.Bounced,
+		History: []api.HistoryEvent{}, EarlierResets: []api.HistoryEvent{}, Approvals: []api.CaseApproval{},
+		ApprovalsNeeded: c.ApprovalsNeeded, Bounced: r.Bounced,
 	}
 	if r.Inquiry != "" && d.Settings.InquiryURL != "" {
 		out.InquiryURL = d.Settings.InquiryURL + r.Inquiry
 	}
-	if r.State == twofactor.ResetApproved {
-		out.Effect.EarliestAt = r.EffectiveAt
+	if r.Open() {
+		out.Effect = &api.CaseEffect{What: effectOf(c.Enforcement), EarliestAt: c.EarliestAt}
 	}
 	for _, a := range r.Approvals {
 		out.Approvals = append(out.Approvals, api.CaseApproval{By: a.By, At: a.At})
 	}
-	now := d.now()
 	for i, e := range history {
 		shown := historyEvent(e)
 		if i < shownHistory {
 			out.History = append(out.History, shown)
-		}
-		if now.Sub(e.At) <= recentDays && slices.Contains(changes, e.Type) {
-			out.RecentChanges = append(out.RecentChanges, shown)
 		}
 		if e.At.Before(r.RequestedAt) && slices.Contains(endings, e.Type) {
 			out.EarlierResets = append(out.EarlierResets, shown)
@@ -156,6 +156,33 @@ var (
 		twofactor.EventResetCompleted, twofactor.EventResetDenied, twofactor.EventResetCanceled, twofactor.EventResetExpired,
 	}
 )
+
+// recentChanges are the changes of the last days, newest first. The history comes late, by the stream, and whoever has the
+// password can make it long: so a change of address is taken from the account, and what was not looked at leaves a gap.
+func recentChanges(c twofactor.Case, history []twofactor.Event, more bool, now time.Time) []api.HistoryEvent {
+	recent := func(at time.Time) bool { return now.Sub(at) <= recentDays }
+	events := slices.DeleteFunc(slices.Clone(history), func(e twofactor.Event) bool {
+		return !recent(e.At) || !slices.Contains(changes, e.Type)
+	})
+	address := twofactor.Event{
+		ID: "address", At: c.AddressChanged, Type: twofactor.EventAddressChanged, Outcome: twofactor.Succeeded, Actor: twofactor.ActorHost,
+	}
+	known := func(e twofactor.Event) bool { return e.Type == address.Type && e.At.Equal(address.At) }
+	if recent(address.At) && !slices.ContainsFunc(events, known) {
+		events = append(events, address)
+		slices.SortStableFunc(events, func(a, b twofactor.Event) int { return b.At.Compare(a.At) })
+	}
+	if oldest := len(history) - 1; more && recent(history[oldest].At) {
+		events = append(events, twofactor.Event{
+			ID: "gap", At: history[oldest].At, Type: "gap", Outcome: twofactor.Succeeded, Actor: twofactor.ActorSystem, Reason: "too_many_events",
+		})
+	}
+	out := []api.HistoryEvent{}
+	for _, e := range events {
+		out = append(out, historyEvent(e))
+	}
+	return out
+}
 
 func effectOf(e twofactor.Enforcement) string {
 	if e == twofactor.Required {
@@ -198,9 +225,9 @@ func compareIdentity(subject *twofactor.Subject, person *twofactor.Person) []api
 	}
 	field := func(name, onFile, verified string, plain func(string) string) api.IdentityField {
 		f := api.IdentityField{Field: name, OnFile: some(onFile), Verified: some(verified), Result: "not_on_file"}
-		switch {
+		switch same := plain(onFile); {
 		case onFile == "":
-		case plain(onFile) == plain(verified):
+		case same != "" && same == plain(verified): // what comes to nothing is like nothing
 			f.Result = "match"
 		default:
 			f.Result = "differs"
@@ -249,7 +276,7 @@ func (d Deps) decide(ctx context.Context, c call, in api.DecisionRequest) (api.D
 	case decision == twofactor.DecisionApprove && !in.IdentityMatches:
 		return api.DecisionResponse{}, api.NewProblem(api.CodeInvalidRequest, "identity_matches: must be true to approve")
 	}
-	if err := short("note", in.Note); err != nil {
+	if err := short("note", strings.ReplaceAll(in.Note, "\n", " ")); err != nil { // it may have lines
 		return api.DecisionResponse{}, err
 	}
 	id := c.Path["id"]
@@ -261,8 +288,5 @@ func (d Deps) decide(ctx context.Context, c call, in api.DecisionRequest) (api.D
 		Request: c.Request, ResetID: id, Reviewer: c.Reviewer, Decision: decision, CaseVersion: in.CaseVersion,
 		IdentityMatches: in.IdentityMatches, ReasonCode: in.ReasonCode, Note: in.Note,
 	})
-	if errors.Is(err, twofactor.ErrNoReset) {
-		err = errNoReview
-	}
 	return api.DecisionResponse{State: string(done.State), Approvals: done.Approvals}, err
 }

@@ -64,6 +64,9 @@ func (d Deps) history(ctx context.Context, c call, _ nothing) (api.HistoryRespon
 	}
 	out := api.HistoryResponse{Events: []api.HistoryEvent{}}
 	for _, e := range list.Events {
+		if e.Actor == twofactor.ActorReviewer { // where they sit is not the user's to know
+			e.IP, e.UserAgent = "", ""
+		}
 		out.Events = append(out.Events, historyEvent(e))
 	}
 	if list.Next != "" {
