@@ -97,6 +97,9 @@ func (m *Mailer) content(rules twofactor.Rules, a *twofactor.Account, job twofac
 		Previous: job.To == twofactor.MailToPrevious, At: job.At, IP: job.IP, Reason: Reason(job.Reason),
 		LockedUntil: a.Codes.LockedUntil,
 	}
+	if c.Kind == ResetCanceled {
+		c.Reason = canceledFor(job.Reason)
+	}
 	r := a.Reset
 	if r == nil {
 		return c, nil
@@ -126,7 +129,19 @@ func (m *Mailer) content(rules twofactor.Rules, a *twofactor.Account, job twofac
 	return c, nil
 }
 
-// For good says whether sending again would not help: the address takes no mail, or there is none to be made of the job.
+// canceledFor is why a reset was canceled, as its user is told: by the user, by a code that was accepted, or by somebody
+// else, who may have said why.
+func canceledFor(reason string) Reason {
+	switch r := Reason(reason); r {
+	case ProofOfLife, IdentityMismatch, DocumentUnreadable, SuspiciousRequest, NotAccountHolder:
+		return r
+	case "", "link":
+		return ""
+	}
+	return Other
+}
+
+// ForGood says whether sending again would not help: the address takes no mail, or there is none to be made of the job.
 func ForGood(err error) bool { return errors.Is(err, ErrContent) || errors.Is(err, ErrRejected) }
 
 // WordsOf are those of a preset; of any other policy, the standard ones.
