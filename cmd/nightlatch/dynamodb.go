@@ -41,7 +41,7 @@ func openDynamo(endpoint, prefix string, dir *boltstore.Store) (*dynamo, error) 
 		tables: dynamostore.Tables{Accounts: prefix + "accounts", History: prefix + "history", Config: prefix + "config"},
 		dir:    dir,
 	}
-	d.Store = dynamostore.New(d.config, d.tables)
+	d.Store = dynamostore.New(d.config, d.tables, dynamostore.Patient)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := dynamostore.CreateTables(ctx, d.Store); err != nil {

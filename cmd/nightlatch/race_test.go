@@ -95,7 +95,7 @@ func (a *arena) clock() time.Time { return time.Now().Add(a.offset) }
 // ok sends a request that succeeds.
 func (a *arena) ok(q request) told {
 	a.t.Helper()
-	r, err := a.send(q)
+	r, _, err := a.untilAnswered(q)
 	if err != nil || r.status != http.StatusOK {
 		a.t.Fatalf("%s: %s, %v", q.path, r, err)
 	}
@@ -114,7 +114,7 @@ func (a *arena) challenges(n int) []string {
 	a.t.Helper()
 	all := make([]string, n)
 	together(n, n, func(i int) {
-		if r, err := a.send(challengeFor(a.serviceKey, racer, "host")); err != nil || r.status != http.StatusOK {
+		if r, _, err := a.untilAnswered(challengeFor(a.serviceKey, racer, "host")); err != nil || r.status != http.StatusOK {
 			a.t.Errorf("challenge: %s, %v", r, err)
 		} else {
 			all[i] = r.told().Challenge

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -18,11 +19,14 @@ import (
 // whole is a client that has the whole answer in time, or none, so that every way of losing an answer ends in another
 // attempt. The SDK by itself gives up on an answer that breaks off, only logs a wrong checksum, and takes an empty
 // answer for an item that is not there.
-type whole struct{ client dynamodb.HTTPClient }
+type whole struct {
+	client  dynamodb.HTTPClient
+	timeout time.Duration
+}
 
 // Do makes one attempt.
 func (w whole) Do(request *http.Request) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(request.Context(), attemptTimeout)
+	ctx, cancel := context.WithTimeout(request.Context(), w.timeout)
 	defer cancel()
 	answer, err := w.client.Do(request.WithContext(ctx))
 	if err != nil {

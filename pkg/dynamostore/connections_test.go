@@ -36,7 +36,7 @@ func TestConnections(t *testing.T) {
 	between.Start()
 	t.Cleanup(between.Close)
 	cfg.BaseEndpoint = aws.String(between.URL)
-	s = New(cfg, s.tables)
+	s = New(cfg, s.tables, Patient)
 	for range rounds {
 		var all sync.WaitGroup
 		for range clients {

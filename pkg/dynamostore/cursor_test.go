@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,16 +133,19 @@ func TestForgedDueCursors(t *testing.T) {
 // TestLimits: a page may ask for any number.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	s := furnished(t)
+	s, line := faulty(t, furnished(t))
 	for limit, want := range map[int]int{math.MinInt: 1, -1: 1, 0: 1, 1: 1, 3: 3, 1000: 3, 1 << 31: 3, 1 << 32: 3, math.MaxInt: 3} {
 		p, err := s.History(t.Context(), "u", twofactor.Page{Limit: limit})
 		if err != nil || len(p.Events) != want || (p.Next == "") != (want == 3) {
 			t.Errorf("History with limit %d = %d, %q, %v; want %d", limit, len(p.Events), p.Next, err, want)
 		}
 		d, err := s.Due(t.Context(), twofactor.WaitingReview, twofactor.Page{Limit: limit})
-		if err != nil || len(d.Accounts) != 1 || d.Next != "" {
+		if err != nil || len(d.Accounts) != 1 || d.Next != "" || d.Accounts[0].At.Location() != time.UTC {
 			t.Errorf("Due with limit %d = %v, %v; want one", limit, d, err)
 		}
+	}
+	if n := line.requests("Query"); n != 2*9 {
+		t.Errorf("%d requests for 18 pages", n)
 	}
 	if d, err := s.Due(t.Context(), "", twofactor.Page{Limit: 1}); err != nil || d.Accounts != nil {
 		t.Errorf("Due for nothing = %v, %v; want nobody", d, err)

@@ -117,11 +117,11 @@ func FuzzDecodeRecord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, image []byte) {
 		if strings.Contains(string(image), "BS") {
-			t.Skip("aws-lambda-go's own decoder of binary sets panics")
+			return // aws-lambda-go's own decoder of binary sets panics
 		}
 		var r events.DynamoDBEventRecord
 		if json.Unmarshal(image, &r.Change.NewImage) != nil {
-			t.Skip("Lambda delivers nothing like it")
+			return // Lambda delivers nothing like it
 		}
 		version, ok, err := DecodeRecord(r)
 		switch {

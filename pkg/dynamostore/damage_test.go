@@ -21,7 +21,7 @@ func byHand(t testing.TB, s *Store, table string, i item) {
 	}
 }
 
-// sound is an account's item in which much is set, its version 3.
+// sound is an account's item in which much is set, its version 3, written in another Region.
 func sound(t testing.TB, user twofactor.UserID) item {
 	t.Helper()
 	a := next(next(first(user)))
@@ -30,7 +30,7 @@ func sound(t testing.TB, user twofactor.UserID) item {
 	a.Challenges = []twofactor.Spent{{Challenge: twofactor.RandomDigest(), Until: at(1)}}
 	a.SignIn = &twofactor.Success{Request: twofactor.RandomDigest(), At: at(1)}
 	a.Events = []twofactor.Event{event(3), event(4)}
-	i, err := encodeAccount(a, "eu-central-1")
+	i, err := encodeAccount(a, "us-east-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +175,8 @@ func TestUnknownAttribute(t *testing.T) {
 	}
 	put(t, s, a, 1)
 	got, err := s.get(t.Context(), s.tables.Accounts, keyUser, "u")
-	if err != nil || got["note"] != nil || got[attrVersion] == nil {
-		t.Errorf("stored is %v, %v; want it without a note", got, err)
+	if err != nil || got["note"] != nil || asText(got[attrRegion]) != "eu-central-1" {
+		t.Errorf("stored is %v, %v; want it without a note, and by this Region", got, err)
 	}
 }
 

@@ -145,7 +145,13 @@ func TestGivenUp(t *testing.T) {
 			t.Parallel()
 			s, line := faulty(t, furnished(t))
 			ctx, cancel := context.WithCancel(t.Context())
-			line.all(then(cancel, tooLate))
+			line.all(then(cancel, answered(func(r *http.Request, _ *http.Response, _ []byte) (*http.Response, error) {
+				<-r.Context().Done()
+				if r.Context().Err() != context.Canceled {
+					t.Error("the request went on until its attempt was over")
+				}
+				return nil, r.Context().Err()
+			})))
 			got, err := call(ctx, s)
 			wantFailure(t, name, got, err)
 			if !errors.Is(err, context.Canceled) {

@@ -58,11 +58,14 @@ func wantSame(t failer, a *twofactor.Account) item {
 		t.Errorf("encodeAccount again: %v", err)
 	}
 	got, err := decodeAccount(a.User, again)
-	if diff := cmp.Diff(a, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+	if diff := cmp.Diff(a, got, cmpopts.EquateEmpty(), inUTC); diff != "" || err != nil {
 		t.Errorf("decodeAccount: %v (-want +got):\n%s", err, diff)
 	}
 	return stored
 }
+
+// inUTC holds times to be in UTC, too.
+var inUTC = cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() })
 
 // draw sets a value to anything that an account may hold, nothing among it. Few texts are drawn from, so that they are
 // often the same.
@@ -147,6 +150,9 @@ func TestSmall(t *testing.T) {
 		if got := m[path[len(path)-1]] != nil; got != want {
 			t.Errorf("%v is there: %v, want %v", path, got, want)
 		}
+	}
+	if got := asText(stored["region"]); got != "eu-central-1" {
+		t.Errorf("region %q, want that of the store, which consumers of a stream in many Regions ask for", got)
 	}
 	has(false, "codes")
 	has(false, "fresh_since")

@@ -33,7 +33,7 @@ type fault func(request *http.Request, deliver func() (*http.Response, error)) (
 // faulty is a second store in the tables of s, at the end of a line. It knows the sentinel.
 func faulty(t testing.TB, s *Store) (*Store, *line) {
 	l := &line{faults: map[string][]fault{}, sent: map[string]int{}}
-	f := New(local(t), s.tables, l.under)
+	f := New(local(t), s.tables, l.under, Patient)
 	f.proven.Store(true)
 	return f, l
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -59,23 +61,35 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestLateAnswer: an answer that does not come, or does not come to its end, within a second is lost as well.
+// TestLateAnswer: an answer that does not come, or does not come to its end, in time is lost as well.
 func TestLateAnswer(t *testing.T) {
 	t.Parallel()
 	s := open(t)
+	hasty := func() (*Store, *line) {
+		f, line := faulty(t, s)
+		f.client = dynamodb.New(f.client.Options(), func(o *dynamodb.Options) {
+			o.HTTPClient = whole{o.HTTPClient.(whole).client, 2 * time.Second} // enough for the second attempt on a busy machine
+		})
+		return f, line
+	}
+	there := put(t, s, &twofactor.Account{User: "there"}, 1)
 	var all sync.WaitGroup
 	for name, late := range map[string]fault{"not sent": hang, "not begun": tooLate, "not ended": stuck} {
 		all.Go(func() {
-			mine := first(twofactor.UserID(name))
-			f, line := faulty(t, s)
+			f, line := hasty()
 			line.next("PutItem", late)
-			if err := f.Replace(t.Context(), mine); err != nil {
-				t.Errorf("%s: %v", name, err)
+			mine := first(twofactor.UserID(name))
+			if err := f.Replace(t.Context(), mine); err != nil || line.requests("PutItem") < 2 {
+				t.Errorf("%s: Replace: %v after %d attempts", name, err, line.requests("PutItem"))
 			}
+			wantStored(t, s, mine)
+		})
+		all.Go(func() {
+			f, line := hasty()
 			line.next("GetItem", late)
-			wantStored(t, f, mine)
-			if n, m := line.requests("PutItem"), line.requests("GetItem"); n != 2 || m != 2 {
-				t.Errorf("%s: sent %d and %d times, want 2 and 2", name, n, m)
+			wantStored(t, f, there)
+			if n := line.requests("GetItem"); n < 2 {
+				t.Errorf("%s: Load after %d attempts", name, n)
 			}
 		})
 	}

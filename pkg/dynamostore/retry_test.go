@@ -143,6 +143,9 @@ func TestClient(t *testing.T) {
 	if !ok {
 		t.Fatalf("client %T", o.HTTPClient)
 	}
+	if client.timeout != attemptTimeout {
+		t.Errorf("attempts end after %v, want %v", client.timeout, attemptTimeout)
+	}
 	own, ok := client.client.(*awshttp.BuildableClient)
 	if !ok {
 		t.Fatalf("client %T", client.client)
@@ -153,7 +156,10 @@ func TestClient(t *testing.T) {
 	if o.EndpointDiscovery.EnableEndpointDiscovery == aws.EndpointDiscoveryEnabled {
 		t.Error("each endpoint is discovered first")
 	}
-	if got := New(aws.Config{}, Tables{}, func(o *dynamodb.Options) { o.HTTPClient = http.DefaultClient }); got.client.Options().HTTPClient != (whole{http.DefaultClient}) {
+	if got := New(aws.Config{}, Tables{}, func(o *dynamodb.Options) { o.HTTPClient = http.DefaultClient }); got.client.Options().HTTPClient != (whole{http.DefaultClient, attemptTimeout}) {
 		t.Errorf("with an option the client is %#v", got.client.Options().HTTPClient)
+	}
+	if got := New(aws.Config{}, Tables{}, Patient).client.Options().HTTPClient.(whole); got.timeout != 10*attemptTimeout || got.client == nil {
+		t.Errorf("the patient client is %#v", got)
 	}
 }

@@ -82,9 +82,24 @@ func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Sto
 		})
 		o.RetryMaxAttempts = maxAttempts // whatever cfg says
 	}
-	answers := func(o *dynamodb.Options) { o.HTTPClient = whole{o.HTTPClient} }
+	answers := func(o *dynamodb.Options) { // unless an option has done so
+		if _, ok := o.HTTPClient.(whole); !ok {
+			o.HTTPClient = whole{o.HTTPClient, attemptTimeout}
+		}
+	}
 	client := dynamodb.NewFromConfig(cfg, slices.Concat([]func(*dynamodb.Options){defaults}, options, []func(*dynamodb.Options){answers})...)
 	return &Store{client: client, tables: tables, region: cfg.Region}
+}
+
+// Patient is an option for a DynamoDB that shares a laptop with everything else: an attempt has ten seconds. A function on
+// AWS has no such time.
+func Patient(o *dynamodb.Options) {
+	w, ok := o.HTTPClient.(whole)
+	if !ok {
+		w.client = o.HTTPClient
+	}
+	w.timeout = 10 * attemptTimeout
+	o.HTTPClient = w
 }
 
 // Counts returns what the store has done so far.

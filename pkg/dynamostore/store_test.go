@@ -33,7 +33,7 @@ func local(t testing.TB) aws.Config {
 // unmade is a store whose tables are its test's alone, and not made yet.
 func unmade(t testing.TB) *Store {
 	name := rand.Text()
-	return New(local(t), Tables{"accounts-" + name, "history-" + name, "config-" + name})
+	return New(local(t), Tables{"accounts-" + name, "history-" + name, "config-" + name}, Patient)
 }
 
 // open returns an empty store whose tables are its test's alone.

@@ -16,6 +16,7 @@ const tableTimeout = 30 * time.Second
 // CreateTables makes the tables that are not there yet, with their keys, index, stream and TTL, and marks the accounts
 // table with its sentinel. It is for a DynamoDB on this machine and for tests: on AWS the stack makes them.
 func CreateTables(ctx context.Context, s *Store) error {
+	s = &Store{client: dynamodb.New(s.client.Options(), Patient), tables: s.tables, region: s.region}
 	for _, table := range []*dynamodb.CreateTableInput{
 		{
 			TableName:            &s.tables.Accounts,

@@ -48,23 +48,28 @@ func openBolt(t testing.TB) engine {
 
 func openDynamoDB(t testing.TB) engine {
 	t.Helper()
-	return withKeys(t, dynamoDB(t, http.NewBuildableClient())) // without a timeout: this machine may be busy
+	return withKeys(t, openTables(t, newTables(t), http.NewBuildableClient())) // without a timeout: this machine may be busy
 }
 
-// dynamoDB is a store in tables of its own in a DynamoDB on this machine, reached through client.
-func dynamoDB(t testing.TB, client dynamodb.HTTPClient) *dynamostore.Store {
+// newTables makes tables in a DynamoDB on this machine.
+func newTables(t testing.TB) dynamostore.Tables {
+	t.Helper()
+	name := rand.Text()
+	tables := dynamostore.Tables{Accounts: name + "-accounts", History: name + "-history", Config: name + "-config"}
+	if err := dynamostore.CreateTables(t.Context(), openTables(t, tables, http.NewBuildableClient())); err != nil {
+		t.Fatal(err)
+	}
+	return tables
+}
+
+// openTables is a store in them, which are reached through client.
+func openTables(t testing.TB, tables dynamostore.Tables, client dynamodb.HTTPClient) *dynamostore.Store {
 	t.Helper()
 	cfg := aws.Config{
 		Region: "eu-central-1", BaseEndpoint: aws.String(needs.DynamoDBLocal(t)),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
-	name := rand.Text()
-	tables := dynamostore.Tables{Accounts: name + "-accounts", History: name + "-history", Config: name + "-config"}
-	store := dynamostore.New(cfg, tables, func(o *dynamodb.Options) { o.HTTPClient = client })
-	if err := dynamostore.CreateTables(t.Context(), store); err != nil {
-		t.Fatal(err)
-	}
-	return store
+	return dynamostore.New(cfg, tables, func(o *dynamodb.Options) { o.HTTPClient = client })
 }
 
 func withKeys(t testing.TB, store engine) engine {

@@ -46,8 +46,9 @@ type world struct {
 
 	mu      sync.Mutex
 	now     time.Time
-	unheld  bool  // exchanges are not checked against openapi.yaml, which takes longer than all else
-	storeIs error // what the store answers instead, if anything
+	agent   string // of who calls; "" is the usual one
+	unheld  bool   // exchanges are not checked against openapi.yaml, which takes longer than all else
+	storeIs error  // what the store answers instead, if anything
 	keysAre error
 	signer  error
 }
@@ -225,7 +226,7 @@ func (w *world) do(c caller, route, body string) answer {
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
 			RequestID: "req-1", RouteKey: route, Authorizer: c.authorizer,
 			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
-				Method: method, Path: path, SourceIP: cmp.Or(c.ip, here), UserAgent: "test/1",
+				Method: method, Path: path, SourceIP: cmp.Or(c.ip, here), UserAgent: cmp.Or(w.agent, "test/1"),
 			},
 		},
 	}
