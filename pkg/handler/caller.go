@@ -79,7 +79,7 @@ func (d Deps) reviewer(claims map[string]string, c *call) error {
 	case !slices.Contains(list(claims[or(names.Groups, "cognito:groups")]), or(names.Reviewers, "reviewers")),
 		!slices.Contains(list(claims[or(names.AMR, "amr")]), "mfa"):
 		return api.NewProblem(api.CodeForbidden, "")
-	case c.AuthTime.IsZero() || age > reviewFor || age < -time.Minute:
+	case age > reviewFor || age < -time.Minute:
 		return &twofactor.Reauthenticate{MaxAge: reviewFor}
 	}
 	// Where a session does not tell the address, the user may be named by it.

@@ -28,7 +28,7 @@ func TestReviewers(t *testing.T) {
 		"one group":                        {"cognito:groups", "[reviewers]", 200, ""},
 		"the first of several":             {"cognito:groups", "[reviewers staff]", 200, ""},
 		"the last of several":              {"cognito:groups", "[staff reviewers]", 200, ""},
-		"with commas":                      {"cognito:groups", "[staff, reviewers]", 200, ""},
+		"with commas":                      {"cognito:groups", "[staff,reviewers]", 200, ""},
 		"without brackets":                 {"cognito:groups", "reviewers", 200, ""},
 		"no group":                         {"cognito:groups", "", 403, "forbidden"},
 		"no brackets' content":             {"cognito:groups", "[]", 403, "forbidden"},
