@@ -25,7 +25,9 @@ import (
 const aboutDev = `Usage: nightlatch dev [flags]
 
 Runs every function of Nightlatch on this machine, with a demo application to sign in to: open the URL that it prints.
-Everything is kept in one directory and survives a restart; to start afresh, stop it and remove the directory.
+Everything is kept in one directory and survives a restart; to start afresh, stop it and remove the directory. With
+-store dynamodb the accounts are in its tables: to start afresh take another -dynamodb-prefix, or restart a DynamoDB that
+keeps them in memory.
 
 -policy is in force at every start; POST /dev/policy changes it until the server is started again.
 
@@ -71,18 +73,22 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 		"`preset` ("+strings.Join(twofactor.Presets(), ", ")+"), or a JSON file of settings")
 	engine := flags.String("store", "bolt", "`engine` that keeps the accounts: bolt, a file in the data directory, or dynamodb")
 	flags.StringVar(&o.endpoint, "dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine, for -store dynamodb, such as http://127.0.0.1:8000")
-	flags.StringVar(&o.prefix, "dynamodb-prefix", "nightlatch-", "how the `names` of its tables begin; they are made if they are missing")
+	flags.StringVar(&o.prefix, "dynamodb-prefix", defaultPrefix, "how the `names` of its tables begin; they are made if they are missing")
 	flags.BoolVar(&o.quiet, "quiet", false, "do not log requests")
 	if helped, err = parse(flags, args, aboutDev, stdout); err != nil || helped {
 		return o, helped, err
 	}
 	switch {
 	case *engine == "dynamodb":
-		err = checkEndpoint(o.endpoint)
+		if o.endpoint, err = checkEndpoint(o.endpoint); err == nil {
+			err = checkPrefix(o.prefix)
+		}
 	case *engine != "bolt":
 		err = fmt.Errorf("-store %s: there is no such store; there are bolt, the embedded one, and dynamodb", *engine)
 	case o.endpoint != "":
 		err = errors.New("-dynamodb-endpoint: is for -store dynamodb; leave it out, or say -store dynamodb as well")
+	case o.prefix != defaultPrefix:
+		err = errors.New("-dynamodb-prefix: is for -store dynamodb; leave it out, or say -store dynamodb as well")
 	}
 	switch {
 	case err != nil:
