@@ -93,12 +93,15 @@ func (d *dynamo) counters() countersResponse {
 
 // stream delivers DynamoDB's own stream to the function that does so on AWS, and notes what it sees.
 func (d *dynamo) stream(ctx context.Context, log *slog.Logger, mails sendMails) error {
-	function := notify.Records(notify.Sinks{History: d.Store, Mails: mails}, dynamostore.DecodeRecord, log)
+	function := notify.Records(notify.Sinks{History: d.Store, Mails: mails, Park: parkNowhere}, dynamostore.DecodeRecord, log)
 	return eventsource.Run(ctx, d.config, d.tables.Accounts, log, func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		d.seen.note(e)
 		return function(ctx, e)
 	})
 }
+
+// parkNowhere passes over a record that cannot be decoded: it has been logged, and on a laptop nobody replays it.
+func parkNowhere(context.Context, events.DynamoDBEventRecord) error { return nil }
 
 // Versions returns the last versions that the stream has delivered since the start, which begins with all of the last 24
 // hours.

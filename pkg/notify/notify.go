@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/aws/aws-lambda-go/events"
+
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -26,6 +28,9 @@ type Sinks struct {
 	History HistoryStore
 	// Mails queues jobs, durably. Without it no mail is sent.
 	Mails func(context.Context, []twofactor.MailJob) error
+	// Park keeps a record that cannot be decoded, so that it holds up no other; replayed, it is decoded again. Without it
+	// such a record comes again and again, and all that follows it waits. It is for [Records] only.
+	Park func(context.Context, events.DynamoDBEventRecord) error
 }
 
 // Versions returns a function that takes versions, as the stream delivers them, to the history and the mail queue. An erased

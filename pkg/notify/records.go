@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -18,8 +19,7 @@ type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool
 // the records that it could not write. Lambda brings those again, and all that follow the first of them.
 //
 // A user whose write failed has all their records of the batch reported, and nobody else's. A record that cannot be
-// decoded is reported and logged: what a newer release has written, that release will decode. Its user's other records are
-// written nevertheless; they will come once more.
+// decoded is logged and parked; one that cannot be parked is reported. Its user's other records are written nevertheless.
 func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		var batch []twofactor.Version
@@ -29,8 +29,8 @@ func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, ev
 			v, ok, err := decode(r)
 			switch {
 			case err != nil: // says what is wrong, not what the record holds
-				bad[i] = true
-				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "cause", err)
+				bad[i] = to.park(ctx, r) != nil
+				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "parked", !bad[i], "cause", err)
 			case ok:
 				of[i] = v.User
 				batch = append(batch, v)
@@ -51,6 +51,15 @@ func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, ev
 		}
 		return report, nil
 	}
+}
+
+var errNoPark = errors.New("there is nowhere to park")
+
+func (to Sinks) park(ctx context.Context, r events.DynamoDBEventRecord) error {
+	if to.Park == nil {
+		return errNoPark
+	}
+	return to.Park(ctx, r)
 }
 
 // spare is what remains of the function's time to report what it could not write. Killed, it would have to begin again.
