@@ -97,6 +97,7 @@ func (r Rules) IdentityResult(a *Account, result IdentityResult, now time.Time) 
 		if again := now.Add(identityFor); again.Before(s.ExpiresAt) { // it had been submitted
 			s.ExpiresAt = again
 		}
+		a.advanceReset(now) // it may have been given its last minutes for this inquiry alone
 	case IdentitySubmitted:
 		if !pending || s.Submitted {
 			return a.unlessEvents()
