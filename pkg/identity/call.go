@@ -56,11 +56,9 @@ func (f *failure) temporary() bool {
 	return f.status == 0 || f.status == http.StatusRequestTimeout || f.status == http.StatusTooManyRequests || f.status >= 500
 }
 
-// kept says whether Persona goes on giving this answer under the same Idempotency-Key. The limits on requests and the check
-// of the API key come before that (docs.withpersona.com/errors).
-func (f *failure) kept() bool {
-	return f.status >= 400 && f.status != http.StatusUnauthorized && f.status != http.StatusTooManyRequests
-}
+// kept says whether Persona goes on giving this answer under the same Idempotency-Key. The limits on requests come before
+// that, and so does the check of the API key (docs.withpersona.com/errors).
+func (f *failure) kept() bool { return f.status >= 400 && f.status != http.StatusTooManyRequests }
 
 // send asks until there is an answer, or no time or attempt is left.
 func (c *Client) send(ctx context.Context, r request) error {
@@ -138,8 +136,6 @@ func (c *Client) attempt(ctx context.Context, r request, apiKey, key string) *fa
 			return &failure{cause: err}
 		}
 		return nil
-	case status < 400:
-		return &failure{cause: fmt.Errorf("the status is %d", status)}
 	default:
 		f := &failure{status: status, wait: retryAfter(response.Header)}
 		why, known := readRefusal(response.Body)

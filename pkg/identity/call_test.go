@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nightlatch/nightlatch/pkg/identity"
 )
@@ -114,15 +115,6 @@ func TestTemporaryFaults(t *testing.T) {
 		"404, no errors":             answers(404, `{"errors":[]}`),
 		"404, cut off":               cuts("HTTP/1.1 404 Not Found\r\nContent-Length: 900\r\n\r\n{\"errors\":[{"),
 		"403, a page":                answers(403, "<html>Request blocked.</html>"),
-		"huge": func(w http.ResponseWriter, _ *http.Request) {
-			io.WriteString(w, `{"data":{"type":"inquiry","id":"`+inquiryID+`","attributes":{"status":"approved"}},"meta":{"a":"`)
-			for chunk, sent := strings.Repeat("a", 1<<16), 0; sent < 1<<20; sent += len(chunk) {
-				if _, err := io.WriteString(w, chunk); err != nil {
-					return
-				}
-			}
-			io.WriteString(w, `"}}`)
-		},
 	} {
 		if strings.HasPrefix(name, "30") {
 			redirect := fault
@@ -202,6 +194,41 @@ func TestFinalRefusals(t *testing.T) {
 	o = faced(t, fetch, answers(403, `{"errors":[{"title":"a\u001b[2J\nb","details":"`+strings.Repeat("c", 4000)+`"}]}`))
 	if o.err == nil || strings.ContainsAny(o.err.Error(), "\x1b\n") || len(o.err.Error()) > 512 {
 		t.Errorf("got %v", o.err)
+	}
+	for _, title := range []string{"a", "ab"} {
+		o = faced(t, fetch, answers(403, `{"errors":[{"title":"`+title+`","details":"`+strings.Repeat("é", 2000)+`"}]}`))
+		if o.err == nil || !utf8.ValidString(o.err.Error()) || !strings.HasSuffix(o.err.Error(), "é…") {
+			t.Errorf("cut: got %v", o.err)
+		}
+	}
+}
+
+// An answer that does not end is not read to its end.
+func TestHugeAnswers(t *testing.T) {
+	t.Parallel()
+	const most = 8 << 20
+	for call, do := range calls {
+		sent := 0
+		o := faced(t, do, func(w http.ResponseWriter, r *http.Request) {
+			right(t, call)(w, r)
+			for chunk, n := strings.Repeat(" ", 1<<14), 0; n < most; n += len(chunk) {
+				if _, err := io.WriteString(w, chunk); err != nil {
+					return
+				}
+				sent = max(sent, n)
+			}
+		})
+		if !errors.Is(o.err, identity.ErrUnavailable) || !strings.Contains(o.err.Error(), "longer than") || sent > 2<<20 {
+			t.Errorf("%s: got %v after %d bytes", call, o.err, sent)
+		}
+		// One that is long, but not too long, is read.
+		o = faced(t, do, func(w http.ResponseWriter, r *http.Request) {
+			right(t, call)(w, r)
+			io.WriteString(w, strings.Repeat(" ", 1<<20-1<<14))
+		})
+		if o.err != nil {
+			t.Errorf("%s: a long answer: %v", call, o.err)
+		}
 	}
 }
 

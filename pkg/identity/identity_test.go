@@ -126,7 +126,7 @@ func TestPerson(t *testing.T) {
 		},
 		"what is no document": {
 			[]included{
-				passed("verification/database", "", map[string]any{"name-first": "NOBODY"}),
+				passed("verification/database", "", map[string]any{"name-first": "NOBODY", "phone-number": "+15550100001"}),
 				passed("verification/selfie", "", map[string]any{"name-first": "NOBODY"}),
 				passed("verification/document", "", map[string]any{"name-first": "NOBODY"}),
 				passed("account", "", map[string]any{"name-first": "NOBODY"}),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +25,8 @@ const (
 )
 
 // Secrets are values that are kept somewhere else: Persona's API key, or the secrets of its webhooks. They are fetched when
-// they are first needed, and again after five minutes. A failure is not kept. They do not show themselves: every fmt verb,
-// slog and JSON give "[secrets]". Safe for concurrent use.
+// they are first needed, and again after five minutes. A failure is not kept. They do not show themselves: every fmt verb
+// gives "[secrets]", and JSON nothing. Safe for concurrent use.
 //
 // Where they are kept they are text, and each is a word of it: two of them while one is replaced by the other.
 type Secrets struct {
@@ -64,7 +63,7 @@ func (s *Secrets) Again(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	now := s.now()
-	if since := now.Sub(s.again); 0 <= since && since < againAfter {
+	if now.Sub(s.again) < againAfter {
 		s.done()
 		return s.Get(ctx)
 	}
@@ -137,19 +136,8 @@ func parseSecrets(value []byte) ([]string, error) {
 	return words, nil
 }
 
-const redacted = "[secrets]"
-
-// String returns "[secrets]".
-func (*Secrets) String() string { return redacted }
-
 // Format writes "[secrets]", whatever the verb.
-func (*Secrets) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
-
-// LogValue returns "[secrets]".
-func (*Secrets) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalText returns "[secrets]".
-func (*Secrets) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (*Secrets) Format(f fmt.State, _ rune) { io.WriteString(f, "[secrets]") }
 
 // SecretsManager returns a fetch for NewSecrets: the current version of a secret in Secrets Manager, in cfg's region with
 // cfg's credentials. It touches nothing yet.

@@ -94,6 +94,15 @@ func TestSecretsWhenTheClockGoesBack(t *testing.T) {
 	}
 }
 
+// A clock that has not been set is no reason to believe that there are secrets.
+func TestSecretsWithoutAClock(t *testing.T) {
+	t.Parallel()
+	s := identity.NewSecrets((&vault{value: "one"}).fetch, func() time.Time { return time.Time{} })
+	if got, err := s.Get(t.Context()); err != nil || !slices.Equal(got, []string{"one"}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestSecretsThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{
@@ -199,14 +208,14 @@ func TestSecretsDoNotShow(t *testing.T) {
 	}
 	client := newClient(t, identity.Config{APIKey: s})
 	for _, got := range []string{
-		s.String(), fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%+v", identity.Config{APIKey: s}),
+		fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x %d", s, s, s, s, s, s, s), fmt.Sprintf("%+v", identity.Config{APIKey: s}),
 		fmt.Sprintf("%+v %#v", client, client), logged.String(), string(asJSON),
 	} {
 		if strings.Contains(got, "hunter2") || strings.Contains(got, "68756e74657232") {
 			t.Errorf("got %s", got)
 		}
 	}
-	if want := "[secrets]"; s.String() != want || fmt.Sprintf("%x", s) != want {
-		t.Errorf("got %s and %x, want %s", s, s, want)
+	if want := "[secrets]"; fmt.Sprint(s) != want || fmt.Sprintf("%x", s) != want {
+		t.Errorf("got %v and %x, want %s", s, s, want)
 	}
 }

@@ -2,6 +2,9 @@ package identity_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -32,6 +35,12 @@ func TestVerifyWebhook(t *testing.T) {
 	foreign := identity.Sign("somebody's own", signed, sentAt)
 	rotated := identity.Sign(other, signed, sentAt)
 	old := identity.Sign(secret, signed, sentAt.Add(-time.Hour))
+	// by signs as Persona does, with whatever for a time.
+	by := func(at string) string {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write([]byte(at + "." + string(signed)))
+		return hex.EncodeToString(mac.Sum(nil))
+	}
 	for name, test := range map[string]struct {
 		header  string
 		body    []byte
@@ -74,6 +83,11 @@ func TestVerifyWebhook(t *testing.T) {
 		"an empty signature":                {"t=1772446172,v1=", signed, []string{secret}, sentAt, identity.ErrSignature},
 		"not hex":                           {"t=1772446172,v1=" + theirs[:63] + "x", signed, []string{secret}, sentAt, identity.ErrSignature},
 		"no time":                           {"v1=" + theirs, signed, []string{secret}, sentAt, identity.ErrSignature},
+		"no time, and signed":               {"v1=" + by(""), signed, []string{secret}, sentAt, identity.ErrSignature},
+		"an empty time, and signed":         {"t=,v1=" + by(""), signed, []string{secret}, sentAt, identity.ErrSignature},
+		"a time in hex, and signed":         {"t=0x69A56B9C,v1=" + by("0x69A56B9C"), signed, []string{secret}, time.Unix(0x69A56B9C, 0), identity.ErrSignature},
+		"a time below zero, and signed":     {"t=-5,v1=" + by("-5"), signed, []string{secret}, time.Unix(-5, 0), identity.ErrSignature},
+		"the same by hand":                  {"t=5,v1=" + by("5"), signed, []string{secret}, time.Unix(5, 0), nil},
 		"a time with a sign":                {"t=+1772446172,v1=" + theirs, signed, []string{secret}, sentAt, identity.ErrSignature},
 		"a time that is none":               {"t=now,v1=" + theirs, signed, []string{secret}, sentAt, identity.ErrSignature},
 		"a time beyond all":                 {"t=99999999999999999999,v1=" + theirs, signed, []string{secret}, sentAt, identity.ErrSignature},

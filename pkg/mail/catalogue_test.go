@@ -16,7 +16,7 @@ var placeholder = regexp.MustCompile(`{\w*}`)
 
 func TestLanguages(t *testing.T) {
 	t.Parallel()
-	files, err := os.ReadDir("locales")
+	files, err := locales.ReadDir("locales")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -124,11 +124,15 @@ var mails = []struct {
 		d.subject("suspended.subject")
 		d.say("suspended.effect")
 		d.say("suspended.next." + d.noun)
-		switch {
-		case d.Recovery == twofactor.IdentityReview:
+		switch d.Recovery {
+		case twofactor.IdentityReview:
 			d.say("suspended.way.identity_review")
-		case d.Support != "":
-			d.say("suspended.way.support")
+		case twofactor.AdminOnly, twofactor.RecoveryOff:
+			if d.Support != "" {
+				d.say("suspended.way.support")
+			}
+		default:
+			d.fail("no recovery %q", d.Recovery)
 		}
 	}},
 	{CodeReused, func(d *draft) {

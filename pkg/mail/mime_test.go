@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,9 +13,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nightlatch/nightlatch/pkg/needs"
@@ -97,6 +100,8 @@ func read(t test, raw []byte) received {
 	}
 }
 
+var encodedWord = regexp.MustCompile(`=\?utf-8\?b\?(\S*?)\?=`)
+
 // checkWire holds a message to what every mail server takes: short lines of ASCII that end with CRLF.
 func checkWire(t test, raw []byte) {
 	t.Helper()
@@ -106,6 +111,11 @@ func checkWire(t test, raw []byte) {
 		}
 		if bytes.Contains(line, []byte("=?utf-8?")) && len(line) > 76 {
 			t.Errorf("a line of %d characters with an encoded word: %s", len(line), line)
+		}
+		for _, word := range encodedWord.FindAllSubmatch(line, -1) { // RFC 2047, section 5: of whole characters
+			if text, err := base64.StdEncoding.DecodeString(string(word[1])); err != nil || !utf8.Valid(text) {
+				t.Errorf("%s is %q, %v", word[0], text, err)
+			}
 		}
 		for _, b := range line {
 			if b < ' ' && b != '\t' || b > '~' {
@@ -228,6 +238,18 @@ func TestRefusedMessages(t *testing.T) {
 	} {
 		if raw, err := (Message{Subject: subject, Text: m.Text, HTML: m.HTML}).MIME(anyEnvelope); !errors.Is(err, ErrRejected) {
 			t.Errorf("subject %q: got %s, %v", subject, raw, err)
+		}
+	}
+	for n, ok := range map[int]bool{maxLine - 1: true, maxLine: false} { // with the space that it is folded at
+		raw, err := (Message{Subject: strings.Repeat("x", n)}).MIME(anyEnvelope)
+		if (err == nil) != ok {
+			t.Errorf("a subject of one word of %d: got %s, %v", n, raw, err)
+		}
+	}
+	for _, value := range []string{"x\r\nBcc: x@evil.example", "x\n", "é", "\x00", "x  y", "\xff"} {
+		var out bytes.Buffer
+		if err := writeHeader(&out, "To", value); err == nil || out.Len() > 0 {
+			t.Errorf("a header of %q: wrote %q, %v", value, out.String(), err)
 		}
 	}
 	for _, id := range []string{"", "a b", "a@b", "a>\r\nBcc: x", "é", strings.Repeat("a", 257)} {

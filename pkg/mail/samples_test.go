@@ -69,7 +69,7 @@ func samples() []sample {
 	add(Enabled, "", nil)
 	add(Enabled, "no support, no IP", func(c *Content) { c.Support, c.IP = "", "" })
 	add(Replaced, "", nil)
-	add(ReplacementLapsed, "", func(c *Content) { c.IP = "" })
+	add(ReplacementLapsed, "", nil)
 	add(Disabled, "optional", nil)
 	add(Disabled, "required", required)
 	for _, use := range []twofactor.BackupUse{twofactor.Reissue, twofactor.Disable2FA, twofactor.RequireManualNew} {
