@@ -4,8 +4,8 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-# The same source gives the same bytes, wherever and whenever it is built.
-BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w"
+# The same source and the same Go give the same bytes, wherever and whenever they build.
+BUILD := CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOFIPS140=off GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false -ldflags "-s -w"
 
 # Functions run on arm64: GOARCH=amd64 make build makes them for the other kind that Lambda has.
 FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))

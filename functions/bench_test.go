@@ -24,7 +24,7 @@ func BenchmarkColdStart(b *testing.B) {
 		b.Fatal(err)
 	}
 	environment := maps.Clone(w.settings)
-	environment["AWS_ENDPOINT_URL_DYNAMODB"], environment["AWS_ENDPOINT_URL_KMS"] = *w.dynamoDB.BaseEndpoint, *w.kms.BaseEndpoint
+	maps.Copy(environment, endpoints(*w.dynamoDB.BaseEndpoint, *w.moto.BaseEndpoint, *w.moto.BaseEndpoint))
 
 	ready, answered := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for b.Loop() {

@@ -60,7 +60,8 @@ var built = sync.OnceValue(func() error {
 	return makeZips("..", scratch, mains...)
 })
 
-// makeZips makes the zips in a folder as they are deployed, but for this machine, from the module at root.
+// makeZips makes the zips in a folder as they are deployed, but for this machine, from the module at root. Settings of
+// make's may say otherwise.
 func makeZips(root, dist string, zips ...string) error {
 	arguments := []string{
 		"--silent", "--directory=" + root, fmt.Sprintf("--jobs=%d", runtime.NumCPU()),
@@ -134,7 +135,15 @@ func TestZips(t *testing.T) {
 			t.Errorf("%s.zip holds another program than was built", name)
 		}
 		if size := len(read(t, filepath.Dir(path)+".zip")); size > maxZip {
-			t.Errorf("%s.zip has %d bytes, more than %d", name, size, maxZip)
+			// What is deployed is for arm64, whose programs are smaller by a tenth: that is what counts.
+			dist := t.TempDir()
+			deployed := filepath.Join(dist, name+".zip")
+			if err := makeZips("..", dist, "GOOS=linux", "GOARCH=arm64", deployed); err != nil {
+				t.Fatal(err)
+			}
+			if deployed := len(read(t, deployed)); deployed > maxZip {
+				t.Errorf("%s.zip has %d bytes, and %d on this machine, more than %d", name, deployed, size, maxZip)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,6 +36,8 @@ type client struct {
 	// failed is told of an answer that is not the one wanted, and does not return.
 	failed func(a answer, format string, args ...any)
 
+	outside outside
+
 	mu     sync.Mutex
 	served map[string]bool // the routes that have succeeded, by key
 }
@@ -55,6 +58,7 @@ func newClient(tb testing.TB, functions map[string]*function, timeout time.Durat
 type caller struct {
 	authorizer     *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
 	user           string // in the path of a host's request
+	id             string // in the path of a reviewer's
 	idempotencyKey string
 }
 
@@ -69,6 +73,13 @@ func session(user string) caller {
 			"iss": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example",
 		}},
 	}}
+}
+
+// reviewer is somebody of the reviewers' group who has signed in a moment ago, with 2FA.
+func reviewer(name string) caller {
+	who := session(name)
+	maps.Copy(who.authorizer.JWT.Claims, map[string]string{"cognito:groups": "[reviewers]", "amr": "[pwd mfa]", "email": name + "@example.com"})
+	return who
 }
 
 // host is the login back end, which says in the path whom it speaks of.
@@ -104,22 +115,32 @@ func object(members ...string) string {
 	return string(text)
 }
 
-// do sends one request to the function of its route.
-func (c *client) do(who caller, route, body string) answer {
-	c.tb.Helper()
+// event is what API Gateway makes of a request from nobody in particular.
+func event(route, body string) events.APIGatewayV2HTTPRequest {
 	method, path, _ := strings.Cut(route, " ")
-	e := events.APIGatewayV2HTTPRequest{
+	return events.APIGatewayV2HTTPRequest{
 		Version: "2.0", RouteKey: route, RawPath: path, Headers: map[string]string{"content-type": "application/json"}, Body: body,
 		RequestContext: events.APIGatewayV2HTTPRequestContext{
-			RouteKey: route, Stage: "$default", RequestID: rand.Text(), Authorizer: who.authorizer,
+			RouteKey: route, Stage: "$default", RequestID: rand.Text(),
 			HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
 				Method: method, Path: path, Protocol: "HTTP/1.1", SourceIP: "203.0.113.7", UserAgent: "test/1",
 			},
 		},
 	}
-	if strings.Contains(path, "{user}") {
+}
+
+// do sends one request to the function of its route.
+func (c *client) do(who caller, route, body string) answer {
+	c.tb.Helper()
+	e := event(route, body)
+	e.RequestContext.Authorizer = who.authorizer
+	if strings.Contains(e.RawPath, "{id}") {
+		e.PathParameters = map[string]string{"id": who.id}
+		e.RawPath = strings.ReplaceAll(e.RawPath, "{id}", who.id)
+	}
+	if strings.Contains(e.RawPath, "{user}") {
 		e.PathParameters = map[string]string{"user": who.user}
-		e.RawPath = strings.ReplaceAll(path, "{user}", api.PathUser(who.user))
+		e.RawPath = strings.ReplaceAll(e.RawPath, "{user}", api.PathUser(who.user))
 	}
 	if who.idempotencyKey != "" {
 		e.Headers["idempotency-key"] = who.idempotencyKey

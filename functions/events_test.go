@@ -2,22 +2,26 @@ package functions_test
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/hex"
 	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/identity"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 // withoutRoutes are the functions that nobody calls by HTTP.
-var withoutRoutes = []string{"notify"}
+var withoutRoutes = []string{"admin", "mailer", "notify", "sweep"}
 
 func sample(tb testing.TB, function string) []byte {
 	tb.Helper()
@@ -109,6 +113,21 @@ func TestSamples(t *testing.T) {
 			}
 		}
 	}
+	decode[struct{}](t, "sweep")
+	if in := decode[api.AdminRequest](t, "admin"); in.Operation == "" || in.User == "" || in.Operator == "" || in.Reason == "" {
+		t.Errorf("events/admin.json: %+v", in)
+	}
+	for _, r := range decode[events.SQSEvent](t, "mailer").Records {
+		var job twofactor.MailJob
+		d := json.NewDecoder(strings.NewReader(r.Body))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&job); err != nil || job.User == "" || job.Event == "" || job.Kind == "" || job.To == "" || job.At.IsZero() {
+			t.Errorf("events/mailer.json, message %s: %+v, %v", r.MessageId, job, err)
+		}
+		if sum := md5.Sum([]byte(r.Body)); r.EventSource != "aws:sqs" || r.MessageId == "" || r.Md5OfBody != hex.EncodeToString(sum[:]) {
+			t.Errorf("events/mailer.json, message %s is none of the mail queue", r.MessageId)
+		}
+	}
 	for _, r := range decode[events.DynamoDBEvent](t, "notify").Records {
 		v, ok, err := dynamostore.DecodeRecord(r)
 		if err != nil || !ok || len(v.Events) == 0 {
@@ -138,6 +157,10 @@ func TestPrograms(t *testing.T) {
 		"status":        {200, "", `"state":"disabled"`},
 		"challenge":     {200, "", `"required":false`},
 		"jwks":          {200, "", `"kid":`},
+
+		"reset-request":    {401, "challenge_expired", ""},
+		"reset-review":     {401, "reauthenticate", ""},
+		"identity-webhook": {401, "unauthorized", ""},
 	}
 	c := newClient(t, w.functions, timeout)
 	for _, name := range api.Functions() {
@@ -154,6 +177,34 @@ func TestPrograms(t *testing.T) {
 	e.RequestContext.Authorizer.JWT.Claims["auth_time"] = session("").authorizer.JWT.Claims["auth_time"]
 	if a := c.send(route(t, e), e); a.status != 200 || a.str("manual_secret") == "" || a.str("backup_code") == "" {
 		t.Errorf("enroll, by a fresh session: %d %s", a.status, a.text)
+	}
+
+	e = decode[events.APIGatewayV2HTTPRequest](t, "reset-review")
+	e.RequestContext.Authorizer.JWT.Claims["auth_time"] = session("").authorizer.JWT.Claims["auth_time"]
+	if a := c.send(route(t, e), e); a.status != 200 || a.body["cases"] == nil {
+		t.Errorf("reset-review, by a fresh session: %d %s", a.status, a.text)
+	}
+	e = decode[events.APIGatewayV2HTTPRequest](t, "identity-webhook")
+	e.Headers["persona-signature"] = identity.Sign(webhookSecret, []byte(e.Body), time.Now())
+	if a := c.send(route(t, e), e); a.status >= 300 {
+		t.Errorf("identity-webhook, signed: %d %s", a.status, a.text)
+	}
+
+	if err := w.functions["sweep"].call(json.RawMessage(sample(t, "sweep")), timeout, new(any)); err != nil {
+		t.Errorf("sweep: %v", err)
+	}
+	var mailed events.SQSEventResponse
+	if err := w.functions["mailer"].call(decode[events.SQSEvent](t, "mailer"), timeout, &mailed); err != nil || mailed.BatchItemFailures == nil || len(mailed.BatchItemFailures) > 0 {
+		t.Errorf("mailer, for somebody without an address: %v, %v", mailed, err)
+	}
+	order := decode[api.AdminRequest](t, "admin")
+	var told api.StatusResponse
+	if err := w.functions["admin"].call(order, timeout, &told); err != nil || told.State == "" {
+		t.Errorf("admin: %+v, %v", told, err)
+	}
+	order.Reason = ""
+	if err := w.functions["admin"].call(order, timeout, &told); err == nil || !strings.Contains(err.Error(), "reason: is missing") {
+		t.Errorf("admin, without a reason: %+v, %v", told, err)
 	}
 
 	stream := decode[events.DynamoDBEvent](t, "notify")

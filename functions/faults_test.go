@@ -17,6 +17,7 @@ import (
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/identity"
 )
 
 // fault is what is wrong around a function.
@@ -30,6 +31,10 @@ type fault struct {
 	cause string
 }
 
+// hint is a webhook about an inquiry that no reset holds: the account is looked at, and Persona is not asked.
+const hint = `{"data":{"type":"event","id":"evt_1","attributes":{"name":"inquiry.approved","payload":{"data":{"type":"inquiry",` +
+	`"id":"inq_none","attributes":{"reference-id":"RESET"}}}}}}`
+
 // TestCouldNotTell: whatever is wrong, a function answers in time that it could not tell. It never says that a user who
 // has 2FA has none, and it keeps no failure: once all is well, it answers.
 func TestCouldNotTell(t *testing.T) {
@@ -40,6 +45,9 @@ func TestCouldNotTell(t *testing.T) {
 	c.challenge("alice")
 	p, _ := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", `{}`, 200, ""))
 	challenge := c.challenge("alice").str("challenge")
+	asked := c.ask("alice").str("id")
+	carol := reviewer("carol")
+	carol.id = asked
 
 	requests := map[string]func(*client) answer{
 		"enroll": func(c *client) answer { return c.do(session("alice"), "POST /v1/enroll", `{}`) },
@@ -56,10 +64,19 @@ func TestCouldNotTell(t *testing.T) {
 			return c.do(host(""), "POST /v1/challenges", `{"user_id":"alice","nonce":"n"}`)
 		},
 		"jwks": func(c *client) answer { return c.do(anyone, "GET /.well-known/jwks.json", "") },
+
+		"reset-request": func(c *client) answer { return c.do(anyone, "POST /v1/reset/show", object("token", asked+".wrong")) },
+		"reset-review":  func(c *client) answer { return c.do(carol, "GET /v1/reviews/{id}", "") },
+		"identity-webhook": func(c *client) answer {
+			e := event("POST /v1/webhooks/persona", strings.ReplaceAll(hint, "RESET", asked))
+			e.Headers[strings.ToLower(identity.SignatureHeader)] = identity.Sign(webhookSecret, []byte(e.Body), time.Now())
+			return c.send(route(t, e), e)
+		},
 	}
 	well := map[string]string{ // what they are answered when nothing is wrong
 		"enroll": "already_enabled", "verify": "code_reused", "check": `"valid":`, "rotate-backup": "code_reused",
 		"disable": "code_reused", "status": `"state":"enabled"`, "challenge": `"required":true`, "jwks": `"keys"`,
+		"reset-request": "link_expired", "reset-review": `"case_version"`, "identity-webhook": `{}`,
 	}
 	isWell := func(t *testing.T, name string, c *client) {
 		t.Helper()

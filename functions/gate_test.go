@@ -2,18 +2,19 @@ package functions_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 )
 
@@ -21,17 +22,16 @@ import (
 // permissions; and it can answer in the service's place.
 type gate struct {
 	url, service string
-	tables       map[string]string // what a table is for, by its name
+	names        map[string]string // what a table, a queue or a secret is for, by its name
 
 	mu      sync.Mutex
 	asked   map[string]bool
+	mails   []string // the MIME of those that SES has taken
 	instead http.HandlerFunc
 }
 
-func newGate(tb testing.TB, service string, tables dynamostore.Tables) *gate {
-	g := &gate{service: service, asked: map[string]bool{}, tables: map[string]string{
-		tables.Accounts: "accounts", tables.History: "history", tables.Config: "config",
-	}}
+func newGate(tb testing.TB, service string, names map[string]string) *gate {
+	g := &gate{service: service, asked: map[string]bool{}, names: names}
 	server := httptest.NewServer(g)
 	tb.Cleanup(server.Close)
 	g.url = server.URL
@@ -50,6 +50,13 @@ func (g *gate) permissions() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Sorted(maps.Keys(g.asked))
+}
+
+// taken are the mails that went through it and arrived.
+func (g *gate) taken() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.mails)
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -77,27 +84,45 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer response.Body.Close()
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("Action") == "SendRawEmail" && response.StatusCode == http.StatusOK {
+		mail, err := base64.StdEncoding.DecodeString(form.Get("RawMessage.Data"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		g.mu.Lock()
+		g.mails = append(g.mails, string(mail))
+		g.mu.Unlock()
+	}
 	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body)
 }
 
-// permission names a request as the permissions do: "accounts PutItem", "config GetItem keyset/totp", "kms Decrypt totp".
+// permission names a request as the permissions do: "accounts PutItem", "config GetItem keyset/totp", "kms Decrypt totp",
+// "mails SendMessage", "persona GetSecretValue", "ses SendRawEmail".
 func (g *gate) permission(r *http.Request, body []byte) string {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var request struct {
-		TableName         string
-		Key               map[string]struct{ S string }
-		EncryptionContext map[string]string
+		TableName, IndexName string
+		Key                  map[string]struct{ S string }
+		EncryptionContext    map[string]string
+		QueueUrl, SecretId   string
+	}
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("Action") != "" {
+		return "ses " + form.Get("Action")
 	}
 	if err := json.Unmarshal(body, &request); err != nil {
 		return "what is not JSON: " + operation
 	}
-	if table, ok := g.tables[request.TableName]; ok {
-		if table == "config" { // whose items are a function's one by one
-			return strings.Join([]string{table, operation, request.Key["name"].S}, " ")
+	if name, ok := g.names[request.TableName+request.QueueUrl+request.SecretId]; ok {
+		if request.IndexName != "" {
+			name += " " + request.IndexName
 		}
-		return table + " " + operation
+		if name == "config" { // whose items are a function's one by one
+			return strings.Join([]string{name, operation, request.Key["name"].S}, " ")
+		}
+		return name + " " + strings.TrimSuffix(operation, "Batch") // one permission is for one message and for ten
 	}
 	purpose, err := hex.DecodeString(request.EncryptionContext["associatedData"])
 	if err != nil || !slices.Contains(keyring.Purposes(), keyring.Purpose(purpose)) {

@@ -6,6 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"mime"
+	"mime/multipart"
+	"net/mail"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,6 +16,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
@@ -33,10 +38,15 @@ var jobs = map[string]struct {
 		"challenge_issued", "backup_code_used", "login", "backup_code_issued", "enrollment_started", "replaced", "check",
 		"backup_code_issued", "login", // with the former backup code, which failed
 		"challenge_issued", "backup_code_used", "login", "backup_code_issued", "enrollment_started", "replaced",
+		"challenge_issued", "reset_requested", "reset_canceled", "challenge_issued", "reset_requested", "reset_canceled",
 		"disabled", "login", "password_failed", "password_changed", "address_changed",
 	}},
-	"miaxdx": {(*client).enrolInside, []string{
+	"miaxdx": {(*client).lostAll, []string{
 		"challenge_issued", "enrollment_started", "enabled", "backup_code_issued", "login",
+		"challenge_issued", "reset_requested", "identity_passed", "case_viewed", "reset_returned",
+		"identity_passed", "case_viewed", "reset_approved", "reset_ready", // the second one was heard of by the sweep
+		"challenge_issued", "enrollment_started", "replaced", "reset_completed", "backup_code_issued", "login",
+		"challenge_issued", "challenge_issued", "login",
 	}},
 	"midphase": {(*client).revokeThenCreate, []string{
 		"enrollment_started", "enabled", "backup_code_issued", "backup_code_revoked", "challenge_issued", "backup_code_issued",
@@ -94,6 +104,8 @@ func (c *client) mainJob() {
 		c.tb.Errorf("status: %s", s.text)
 	}
 
+	c.changeOfMind()
+
 	// Off.
 	c.want(session("alice"), "POST /v1/disable", object("code", third.code()), 200, "")
 	c.want(session("alice"), "POST /v1/check", object("code", third.again()), 409, "not_enabled")
@@ -150,12 +162,14 @@ func TestJobs(t *testing.T) {
 				w.startAll()
 				delivered := w.stream()
 				c := newClient(t, w.functions, timeout)
+				c.outside = w.outside(delivered)
 				job.do(c)
 
 				delivered("alice")
 				if diff := cmp.Diff(job.history, history(c)); diff != "" {
 					t.Errorf("history (-want +got):\n%s", diff)
 				}
+				w.operate("alice")
 				c.want(host("alice"), "POST /v1/users/{user}/events", `{"type":"deleted"}`, 204, "")
 				delivered("alice")
 				if got := history(c); !slices.Equal(got, []string{"erased"}) {
@@ -188,7 +202,7 @@ func TestJobs(t *testing.T) {
 	asked := map[string][]string{}
 	for w := range worlds {
 		for name, f := range w.functions {
-			asked[name] = append(asked[name], slices.Concat(f.dynamoDB.permissions(), f.kms.permissions())...)
+			asked[name] = append(asked[name], slices.Concat(f.dynamoDB.permissions(), f.kms.permissions(), f.others.permissions())...)
 		}
 	}
 	for name, may := range permissions() {
@@ -203,11 +217,28 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// operate is what an operator does for a user who has 2FA still, and needs to be without.
+func (w *world) operate(user string) {
+	w.tb.Helper()
+	order := api.AdminRequest{Operation: "unlock", User: user, Operator: "oscar", Reason: "ticket 4711"}
+	var told api.StatusResponse
+	if err := w.functions["admin"].call(order, timeout, &told); err != nil {
+		w.tb.Errorf("unlock: %v", err)
+	}
+	if told.State != "enabled" {
+		return
+	}
+	order.Operation = "remove_authenticator"
+	if err := w.functions["admin"].call(order, timeout, &told); err != nil || told.State != "disabled" {
+		w.tb.Errorf("remove_authenticator: %+v, %v", told, err)
+	}
+}
+
 // stream feeds notify with the stream of the accounts table, and returns a function that waits until all versions of a
 // user have been delivered.
 func (w *world) stream() (delivered func(twofactor.UserID)) {
 	w.tb.Helper()
-	versions := make(chan twofactor.Version, 1000)
+	versions, seen := make(chan twofactor.Version, 1000), map[twofactor.UserID]int64{}
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(w.tb.Context())
 	go func() {
@@ -231,17 +262,82 @@ func (w *world) stream() (delivered func(twofactor.UserID)) {
 		if err != nil {
 			w.tb.Fatal(err)
 		}
-		for {
+		for seen[user] < account.Version {
 			select {
 			case v := <-versions:
-				if v.User == user && v.Version == account.Version {
-					return
-				}
+				seen[v.User] = v.Version
 			case <-time.After(time.Minute):
 				w.tb.Fatalf("version %d of %s was not delivered; notify says:\n%s", account.Version, user, &w.functions["notify"].said)
 			}
 		}
 	}
+}
+
+// outside is what a recovery needs of this world.
+func (w *world) outside(delivered func(twofactor.UserID)) outside {
+	return outside{
+		mails: func() []string {
+			delivered("alice")
+			w.mail()
+			var texts []string
+			for _, mail := range w.functions["mailer"].others.taken() {
+				texts = append(texts, plain(w.tb, mail))
+			}
+			return texts
+		},
+		sweep:   func() error { return w.functions["sweep"].call(struct{}{}, timeout, new(any)) },
+		persona: w.persona,
+	}
+}
+
+// mail hands the mailer all that is on the queue.
+func (w *world) mail() {
+	w.tb.Helper()
+	client, url := sqs.NewFromConfig(w.moto), aws.String(w.settings["NIGHTLATCH_MAIL_QUEUE"])
+	for {
+		out, err := client.ReceiveMessage(w.tb.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10})
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			return
+		}
+		var e events.SQSEvent
+		for _, m := range out.Messages {
+			e.Records = append(e.Records, events.SQSMessage{MessageId: *m.MessageId, Body: *m.Body, EventSource: "aws:sqs"})
+		}
+		var report events.SQSEventResponse
+		if err := w.functions["mailer"].call(e, timeout, &report); err != nil || len(report.BatchItemFailures) > 0 {
+			w.tb.Fatalf("mailer: %v, %v; it says:\n%s", report, err, &w.functions["mailer"].said)
+		}
+		for _, m := range out.Messages {
+			if _, err := client.DeleteMessage(w.tb.Context(), &sqs.DeleteMessageInput{QueueUrl: url, ReceiptHandle: m.ReceiptHandle}); err != nil {
+				w.tb.Fatal(err)
+			}
+		}
+	}
+}
+
+// plain returns the plain text of a mail.
+func plain(tb testing.TB, text string) string {
+	tb.Helper()
+	m, err := mail.ReadMessage(strings.NewReader(text))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, parameters, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	part, err := multipart.NewReader(m.Body, parameters["boundary"]).NextPart()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	body, err := io.ReadAll(part)
+	if err != nil || !strings.HasPrefix(part.Header.Get("Content-Type"), "text/plain") {
+		tb.Fatalf("the first part of a mail is %s, %v", part.Header.Get("Content-Type"), err)
+	}
+	return string(body)
 }
 
 // history lists the types of what has happened to alice, oldest first.

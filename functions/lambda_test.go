@@ -103,6 +103,16 @@ func startLambda(tb testing.TB, name, program string, environment map[string]str
 	return l
 }
 
+// starts waits for the function to ask for its first event, and reports false if it ends instead.
+func (l *lambda) starts() bool {
+	select {
+	case <-l.ended:
+		return false
+	case <-l.ready:
+		return true
+	}
+}
+
 // stop ends the process, as Lambda does: without asking.
 func (l *lambda) stop() {
 	_ = l.process.Process.Kill() // or it has ended already

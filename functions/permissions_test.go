@@ -3,10 +3,11 @@ package functions_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,21 +15,30 @@ import (
 
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/identity"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/mail"
+	"github.com/nightlatch/nightlatch/pkg/notify"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 // opens are the keysets that each function opens.
 var opens = map[string][]keyring.Purpose{
 	"enroll":        {keyring.TOTP, keyring.Codes, keyring.Contact, keyring.Challenge, keyring.Signing},
-	"verify":        {keyring.TOTP, keyring.Codes, keyring.Challenge, keyring.Signing},
+	"verify":        {keyring.TOTP, keyring.Codes, keyring.Challenge, keyring.Links, keyring.Signing},
 	"check":         {keyring.TOTP},
 	"rotate-backup": {keyring.TOTP, keyring.Codes, keyring.Challenge},
 	"disable":       {keyring.TOTP},
 	"challenge":     {keyring.Contact, keyring.Challenge},
+
+	"reset-request":    {keyring.Challenge, keyring.IDs, keyring.Links, keyring.Contact},
+	"reset-review":     {keyring.IDs, keyring.Contact},
+	"identity-webhook": {keyring.IDs, keyring.Contact},
+	"sweep":            {keyring.Contact},
+	"mailer":           {keyring.Contact, keyring.Links},
 }
 
-// permissions are what each function asks of DynamoDB and KMS, no more and no less: TestJobs holds the programs to it.
+// permissions are what each function asks of services, no more and no less: TestJobs holds the programs to it.
 func permissions() map[string][]string {
 	may := map[string][]string{
 		"enroll":        {"accounts GetItem", "accounts PutItem"},
@@ -39,7 +49,14 @@ func permissions() map[string][]string {
 		"challenge":     {"accounts GetItem", "accounts PutItem", "history PutItem"},
 		"status":        {"accounts GetItem", "history Query"},
 		"jwks":          {"config GetItem jwks"},
-		"notify":        {"history PutItem", "history Query", "history DeleteItem"},
+		"notify":        {"history PutItem", "history Query", "history DeleteItem", "mails SendMessage"},
+
+		"reset-request":    {"accounts GetItem", "accounts PutItem", "persona GetSecretValue"},
+		"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
+		"identity-webhook": {"accounts GetItem", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
+		"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
+		"mailer":           {"accounts GetItem", "ses SendRawEmail"},
+		"admin":            {"accounts GetItem", "accounts PutItem"},
 	}
 	for name, purposes := range opens {
 		for _, p := range purposes {
@@ -79,8 +96,14 @@ func stumbles(t *testing.T, function string, lacks keyring.Purpose) (found stumb
 		c := inProcess(t, policy, function, lacks)
 		func() {
 			defer func() {
-				if r := recover(); r != nil {
-					found = r.(stumble)
+				switch r := recover().(type) {
+				case nil:
+				case stumble:
+					found = r
+				case runtime.Error: // of a function that serves no route: over a key that is nil
+					found = stumble(r.Error())
+				default:
+					panic(r)
 				}
 			}()
 			job.do(c)
@@ -112,34 +135,106 @@ func inProcess(t *testing.T, preset, function string, lacks keyring.Purpose) *cl
 	if err := keyring.Create(t.Context(), store, kek, keyring.Purposes()...); err != nil {
 		t.Fatal(err)
 	}
-	functions := map[string]handler.Func{}
-	for name, construct := range map[string]func(handler.Deps) handler.Func{
-		"enroll": handler.Enroll, "verify": handler.Verify, "check": handler.Check, "rotate-backup": handler.RotateBackup,
-		"disable": handler.Disable, "status": handler.Status, "challenge": handler.Challenge, "jwks": handler.JWKS,
-	} {
+	recorded := &recorder{Store: store}
+	ringOf := func(name string) *keyring.Ring {
 		purposes := slices.Clone(opens[name])
 		if name == function {
 			purposes = slices.DeleteFunc(purposes, func(p keyring.Purpose) bool { return p == lacks })
 		}
-		ring := keyring.New(store, kek, time.Now, purposes...)
-		functions[name] = construct(handler.Deps{
-			Service:  &twofactor.Service{Store: store, Policy: policy, Keys: ring.Rules, Now: time.Now},
+		return keyring.New(store, kek, time.Now, purposes...)
+	}
+	c := &client{tb: t, served: map[string]bool{}, outside: outside{persona: newPersona(t)}}
+	text := func(secret string) *identity.Secrets {
+		return identity.NewSecrets(func(context.Context) ([]byte, error) { return []byte(secret), nil }, time.Now)
+	}
+	persona, err := identity.New(identity.Config{URL: c.outside.persona.url, Template: "itmpl_example", APIKey: text(personaKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	depsOf := func(name string) handler.Deps {
+		ring := ringOf(name)
+		return handler.Deps{
+			Service:  &twofactor.Service{Store: recorded, Policy: policy, Keys: ring.Rules, Now: time.Now},
 			Keys:     ring.Tokens,
 			JWKS:     func(ctx context.Context) ([]byte, error) { return keyring.LoadJWKS(ctx, store) },
+			Identity: identity.Checks{Client: persona},
+			Webhook:  identity.Webhooks(text(webhookSecret)),
 			Settings: handler.Settings{App: "Example", Issuer: issuer, Audience: audience},
-			Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
-		})
+			Log:      slog.New(slog.DiscardHandler),
+		}
 	}
-	return &client{
-		tb: t, served: map[string]bool{},
-		invoke: func(name string, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-			return functions[name](t.Context(), e)
+	functions := map[string]handler.Func{}
+	for name, construct := range map[string]func(handler.Deps) handler.Func{
+		"enroll": handler.Enroll, "verify": handler.Verify, "check": handler.Check, "rotate-backup": handler.RotateBackup,
+		"disable": handler.Disable, "status": handler.Status, "challenge": handler.Challenge, "jwks": handler.JWKS,
+		"reset-request": handler.ResetRequest, "reset-review": handler.ResetReview, "identity-webhook": handler.IdentityWebhook,
+	} {
+		functions[name] = construct(depsOf(name))
+	}
+	c.invoke = func(name string, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		return functions[name](t.Context(), e)
+	}
+	c.failed = func(a answer, format string, args ...any) {
+		if a.status == 500 {
+			panic(stumble(fmt.Sprintf(format, args...)))
+		}
+		t.Fatalf(format, args...)
+	}
+	c.outside.persona.webhook = func(e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		return functions["identity-webhook"](t.Context(), e)
+	}
+	sweep := handler.Sweep(depsOf("sweep"))
+	c.outside.sweep = func() error { return sweep(t.Context()) }
+
+	var mails []string
+	ring := ringOf("mailer")
+	mailer := &mail.Mailer{
+		Load: store.Load,
+		Rules: func(ctx context.Context) (twofactor.Rules, error) {
+			keys, err := ring.Rules(ctx)
+			return twofactor.Rules{Policy: policy, Keys: keys}, err
 		},
-		failed: func(a answer, format string, args ...any) {
-			if a.status == 500 {
-				panic(stumble(fmt.Sprintf(format, args...)))
+		Send: func(_ context.Context, _ string, m mail.Message, _ map[string]string) error {
+			mails = append(mails, m.Text)
+			return nil
+		},
+		Now: time.Now, App: "Example", Web: webURL, Words: mail.Standard, Reviewers: "reviewers@example.com",
+	}
+	c.outside.mails = func() []string {
+		for _, v := range recorded.take() {
+			for _, job := range notify.MailJobs(v) {
+				if err := mailer.Do(t.Context(), job); err != nil {
+					c.failed(answer{status: 500}, "mailer: %v", err)
+				}
 			}
-			t.Fatalf(format, args...)
-		},
+		}
+		return mails
 	}
+	return c
+}
+
+// recorder is a store that keeps the versions which its stream would deliver.
+type recorder struct {
+	twofactor.Store
+	mu       sync.Mutex
+	versions []twofactor.Version
+}
+
+func (r *recorder) Replace(ctx context.Context, next *twofactor.Account) error {
+	err := r.Store.Replace(ctx, next)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.versions = append(r.versions, twofactor.Version{User: next.User, Version: next.Version, Events: slices.Clone(next.Events)})
+	}
+	return err
+}
+
+// take returns the versions since the last time.
+func (r *recorder) take() []twofactor.Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	some := r.versions
+	r.versions = nil
+	return some
 }

@@ -109,7 +109,8 @@ type world struct {
 	people map[string]*person
 	who    *person
 	tools  tools
-	dir    string // for files of this script
+	dir    string          // for files of this script
+	read   map[string]bool // mails, by id
 }
 
 type worldKey struct{}

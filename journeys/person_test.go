@@ -35,6 +35,11 @@ type person struct {
 	last      *answer        // to what was done last
 	assertion map[string]any // what the last sign-in told the host
 
+	letter    letter      // the mail that was read last
+	link      string      // the token of the mailed link that was followed last
+	reviewing string      // the id of the case that is open
+	shown     json.Number // and its version
+
 	watch    string         // a session, not the browser's, by which the script looks at the account
 	baseline map[string]any // the account's status when it was looked at last
 }
@@ -143,10 +148,15 @@ func (w *world) code(ts *testscript.TestScript, args []string) {
 	body := map[string]string{"challenge": w.who.challenge, "method": "totp"}
 	if backup, ok := w.fromPaper(ts, args[0]); ok {
 		body["method"], body["code"] = "backup_code", backup
+	} else if args[0] == "link" {
+		body["method"], body["code"] = "reset_link", w.who.link
 	} else {
 		body["code"] = w.fromPhone(ts, args[0])
 	}
 	if a := w.act(ts, line("code", args), "POST", "/v1/verify", body); a.ok() {
+		if another := a.text("challenge"); another != "" { // the sign-in goes on
+			w.who.challenge = another
+		}
 		w.keepGrant(a)
 		w.finish(ts, a)
 	}

@@ -54,6 +54,24 @@ func words() []word {
 			})
 		}},
 
+		{"lost-device", 0, 0, func(w W, ts TS, _ []string) {
+			w.act(ts, "lost-device", "POST", "/v1/reset-request", map[string]string{"challenge": w.who.challenge})
+		}},
+		{"mail SUBJECT", 1, 1, func(w W, ts TS, args []string) { w.mail(ts, w.who.email, args[0]) }},
+		{"mail-to ADDRESS SUBJECT", 2, 2, func(w W, ts TS, args []string) { w.mail(ts, args[0], args[1]) }},
+		{"no-mail SUBJECT", 1, 1, func(w W, ts TS, args []string) { w.noMail(ts, w.who.email, args[0]) }},
+		{"link identity|cancel|sign-in", 1, 1, func(w W, ts TS, args []string) { w.link(ts, args[0]) }},
+		{"link-again", 0, 0, func(w W, ts TS, _ []string) { w.follow(ts, "link-again") }},
+		{"identity pass|fail", 1, 1, func(w W, ts TS, args []string) { w.identity(ts, args[0]) }},
+		{"cancel-by-link", 0, 0, func(w W, ts TS, _ []string) {
+			w.act(ts, "cancel-by-link", "POST", "/v1/reset/cancel", map[string]string{"token": w.who.link})
+		}},
+		{"cancel-reset", 0, 0, func(w W, ts TS, _ []string) { w.act(ts, "cancel-reset", "DELETE", "/v1/reset", nil) }},
+		{"review", 0, 0, func(w W, ts TS, _ []string) { w.review(ts) }},
+		{"look", 0, 0, func(w W, ts TS, _ []string) { w.look(ts) }},
+		{"decide DECISION [REASON]", 1, 2, func(w W, ts TS, args []string) { w.decide(ts, args) }},
+		{"new-address ADDRESS", 1, 1, func(w W, ts TS, args []string) { w.newAddress(ts, args[0]) }},
+
 		{"phone NAME", 1, 1, func(w W, ts TS, args []string) { w.takePhone(args[0]) }},
 		{"scan", 0, 0, func(w W, ts TS, _ []string) { w.scan(ts) }},
 		{"type-key", 0, 0, func(w W, ts TS, _ []string) { w.typeKey(ts) }},

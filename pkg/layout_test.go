@@ -50,7 +50,14 @@ var rules = []rule{
 	{why: "a function starts with what Lambda tells it, and looks nowhere else",
 		of: `functions/`, never: aws + `aws-sdk-go-v2/(config|feature/ec2/imds|service/(signin|sso|ssooidc|sts))(/|$)`},
 	{why: "a function that opens no key has nothing to open one with",
-		of: `functions/(notify|status)$`, never: `pkg/keyring$|` + aws + `aws-sdk-go-v2/service/kms(/|$)`},
+		of: `functions/(admin|notify|status)$`, never: `pkg/keyring$|` + aws + `aws-sdk-go-v2/service/kms(/|$)`},
+	{why: "only the mailer writes mails",
+		of: `functions/`, spare: `functions/mailer$`, never: `pkg/mail$|` + aws + `aws-sdk-go-v2/service/ses(/|$)`},
+	{why: "only who asks or hears the identity service has its secrets",
+		of: `functions/`, spare: `functions/(identity-webhook|reset-request|sweep)$`,
+		never: `pkg/identity$|` + aws + `aws-sdk-go-v2/service/secretsmanager(/|$)`},
+	{why: "what stands in for the identity service is not deployed",
+		of: `functions/`, never: `pkg/identity/standin$`},
 	{why: "what tests are made of is not shipped",
 		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/needs$|pkg/twofactor/storetest$`,
 		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|pkg/needs$`},
@@ -130,6 +137,15 @@ func TestRulesForbid(t *testing.T) {
 		{"functions/verify", module + "pkg/keyring", false},
 		{"functions/status", module + "pkg/keyring", true},
 		{"functions/notify", "github.com/aws/aws-sdk-go-v2/service/kms", true},
+		{"functions/admin", module + "pkg/keyring", true},
+		{"functions/notify", module + "pkg/mail", true},
+		{"functions/notify", "github.com/aws/aws-sdk-go-v2/service/sqs", false},
+		{"functions/mailer", "github.com/aws/aws-sdk-go-v2/service/ses", false},
+		{"functions/mailer", module + "pkg/identity", true},
+		{"functions/verify", "github.com/aws/aws-sdk-go-v2/service/ses", true},
+		{"functions/reset-review", "github.com/aws/aws-sdk-go-v2/service/secretsmanager", true},
+		{"functions/sweep", module + "pkg/identity", false},
+		{"functions/sweep", module + "pkg/identity/standin", true},
 		{"pkg/handler", module + "pkg/environment", true},
 		{"cmd/nightlatch", "go.etcd.io/bbolt", false},
 		{"pkg/handler", "github.com/getkin/kin-openapi/openapi3", true},
@@ -183,7 +199,8 @@ func packages(t *testing.T) []goPackage {
 	}
 	for _, name := range []string{
 		"pkg/totp", "pkg/backupcode", "pkg/twofactor", "pkg/api", "pkg/host", "pkg/boltstore", "pkg/environment", "pkg/keyring",
-		"pkg/notify", "functions/notify", "functions/status", "functions/verify",
+		"pkg/notify", "pkg/identity", "pkg/identity/standin", "pkg/mail", "functions/admin", "functions/identity-webhook",
+		"functions/mailer", "functions/notify", "functions/reset-request", "functions/status", "functions/sweep", "functions/verify",
 	} {
 		if !slices.ContainsFunc(all, func(p goPackage) bool { return short(p.ImportPath) == name }) {
 			t.Fatalf("go list does not know %s", name)

@@ -20,12 +20,14 @@ import (
 type demoUser struct {
 	Email  string
 	Groups []string
+
+	First, Last, Birthdate, Phone string // as on file, and on the ID
 }
 
 var (
 	demoUsers = []demoUser{
-		{Email: "alice@example.com"},
-		{Email: "bob@example.com"},
+		{Email: "alice@example.com", First: "Alice", Last: "Doe", Birthdate: "1990-01-31", Phone: "+15550100101"},
+		{Email: "bob@example.com", First: "Bob", Last: "Roe", Birthdate: "1985-06-15", Phone: "+15550100102"},
 		{Email: "reviewer@example.com", Groups: []string{"reviewers"}},
 		{Email: "reviewer2@example.com", Groups: []string{"reviewers"}},
 	}
@@ -75,7 +77,7 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 	nonce := host.NewNonce()
 	offer, err := d.service.Challenge(r.Context(), api.ChallengeRequest{
 		UserID: user.Email, Email: user.Email, Label: user.Email, Locale: "en", AMR: []string{"pwd"}, Nonce: nonce,
-		IP: sourceIP(r), UserAgent: userAgent(r),
+		IP: sourceIP(r), UserAgent: userAgent(r), Subject: user.subject(),
 	})
 	switch {
 	case err != nil:
@@ -138,6 +140,14 @@ func (d *demoHost) unavailable(ctx context.Context, err error) error {
 	}
 	d.log.ErrorContext(ctx, "demo host", "cause", err)
 	return api.NewProblem(api.CodeUnavailable, "")
+}
+
+// subject is what the application has on file; nothing for who is not a customer.
+func (u demoUser) subject() *api.Subject {
+	if u.First == "" {
+		return nil
+	}
+	return &api.Subject{Name: u.First + " " + u.Last, Birthdate: u.Birthdate, Phone: u.Phone}
 }
 
 func userOf(email string) (demoUser, bool) {

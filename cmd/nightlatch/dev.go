@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"text/tabwriter"
@@ -24,7 +25,9 @@ import (
 const aboutDev = `Usage: nightlatch dev [flags]
 
 Runs every function of Nightlatch on this machine, with a demo application to sign in to: open the URL that it prints.
-Everything is kept in one directory and survives a restart; to start afresh, stop it and remove the directory.
+Everything is kept in one directory and survives a restart; to start afresh, stop it and remove the directory. With
+-store dynamodb the accounts are in its tables: to start afresh take another -dynamodb-prefix, or restart a DynamoDB that
+keeps them in memory.
 
 -policy is in force at every start; POST /dev/policy changes it until the server is started again.
 
@@ -70,18 +73,22 @@ func devOptions(args []string, stdout io.Writer) (o options, helped bool, err er
 		"`preset` ("+strings.Join(twofactor.Presets(), ", ")+"), or a JSON file of settings")
 	engine := flags.String("store", "bolt", "`engine` that keeps the accounts: bolt, a file in the data directory, or dynamodb")
 	flags.StringVar(&o.endpoint, "dynamodb-endpoint", "", "`URL` of a DynamoDB on this machine, for -store dynamodb, such as http://127.0.0.1:8000")
-	flags.StringVar(&o.prefix, "dynamodb-prefix", "nightlatch-", "how the `names` of its tables begin; they are made if they are missing")
+	flags.StringVar(&o.prefix, "dynamodb-prefix", defaultPrefix, "how the `names` of its tables begin; they are made if they are missing")
 	flags.BoolVar(&o.quiet, "quiet", false, "do not log requests")
 	if helped, err = parse(flags, args, aboutDev, stdout); err != nil || helped {
 		return o, helped, err
 	}
 	switch {
 	case *engine == "dynamodb":
-		err = checkEndpoint(o.endpoint)
+		if o.endpoint, err = checkEndpoint(o.endpoint); err == nil {
+			err = checkPrefix(o.prefix)
+		}
 	case *engine != "bolt":
 		err = fmt.Errorf("-store %s: there is no such store; there are bolt, the embedded one, and dynamodb", *engine)
 	case o.endpoint != "":
 		err = errors.New("-dynamodb-endpoint: is for -store dynamodb; leave it out, or say -store dynamodb as well")
+	case o.prefix != defaultPrefix:
+		err = errors.New("-dynamodb-prefix: is for -store dynamodb; leave it out, or say -store dynamodb as well")
 	}
 	switch {
 	case err != nil:
@@ -101,6 +108,8 @@ type server struct {
 	keys       *keyring.Ring
 	clock      *serviceClock
 	sessions   *identityProvider
+	inbox      *inbox
+	check      check
 	functions  atomic.Pointer[functions] // under the policy in force
 	url        string
 	policyName string // of -policy: a preset or a file
@@ -207,20 +216,29 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if s.serviceKey, err = keepText(filepath.Join(data, "service-key"), "nlk_"); err != nil {
 		return s, err
 	}
-	s.webhookKey, err = keepText(filepath.Join(data, "webhook-secret"), "wbhsec_")
+	if s.webhookKey, err = keepText(filepath.Join(data, "webhook-secret"), "wbhsec_"); err != nil {
+		return s, err
+	}
+	if s.inbox, err = openInbox(filepath.Join(data, "mail.json"), s.clock.now); err != nil {
+		return s, err
+	}
+	s.check, err = s.openCheck(data)
 	return s, err
 }
 
-// stream has the history written from what is stored, now and after a restart.
+// stream has the history and the mails written from what is stored, now and after a restart, and does what time has made
+// due.
 func (s *server) stream() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopStream, s.streamed = stop, make(chan struct{})
-	go func() {
-		defer close(s.streamed)
-		if err := s.store.stream(ctx, s.log); ctx.Err() == nil {
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.store.stream(ctx, s.log, s.mails); ctx.Err() == nil {
 			s.fail(fmt.Errorf("the stream has ended: %w", err))
 		}
-	}()
+	})
+	both.Go(func() { s.sweep(ctx) })
+	go func() { both.Wait(); close(s.streamed) }()
 }
 
 func (s *server) fail(err error) {
@@ -242,6 +260,7 @@ func (s *server) stop() error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
+	s.check.service.Close()
 	s.stopStream()
 	<-s.streamed
 	return errors.Join(err, s.store.Close())

@@ -206,6 +206,7 @@ func TestAccountAndCounters(t *testing.T) {
 	}
 
 	// One verification is one read and one write, right or wrong.
+	l.eventually("the mail about the set-up, which reads the account as well", func() bool { return len(l.inbox.list()) == 1 })
 	challenge, _ := l.login("alice@example.com")
 	before := l.want(200, l.get("/dev/counters", "")).Body
 	l.want(422, l.post("/v1/verify", "", jsonOf("challenge", challenge.str("challenge"), "method", "totp", "code", wrong(l, secret))))
@@ -283,8 +284,8 @@ func TestRestart(t *testing.T) {
 	second.want(200, second.finish(cookie, second.verify(a.str("challenge"), second.code(secret, 0))))
 
 	files, err := filepath.Glob(filepath.Join(data, "*"))
-	if err != nil || len(files) != 6 {
-		t.Errorf("the data directory has %q, %v; want 6 files", files, err)
+	if err != nil || len(files) != 8 {
+		t.Errorf("the data directory has %q, %v; want 8 files", files, err)
 	}
 	for _, name := range append(files, data) {
 		about, err := os.Stat(name)

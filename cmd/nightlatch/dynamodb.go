@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,20 +52,38 @@ func openDynamo(endpoint, prefix string, dir *boltstore.Store) (*dynamo, error) 
 	return d, nil
 }
 
+// defaultPrefix is how the names of the tables begin, unless a flag says otherwise.
+const defaultPrefix = "nightlatch-"
+
+// checkPrefix refuses what cannot begin the name of a table.
+func checkPrefix(prefix string) error {
+	for _, r := range prefix {
+		if r > 'z' || !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_-.", unicode.ToLower(r)) {
+			return fmt.Errorf("-dynamodb-prefix %q: must be letters, digits, _, - and .", prefix)
+		}
+	}
+	return nil
+}
+
 // checkEndpoint refuses what is not a DynamoDB on this machine: the local server makes tables, and its clock can be put
 // forward.
-func checkEndpoint(endpoint string) error {
+//
+// A name is replaced by the address that it stands for, so that neither a name server nor a proxy has a part in it.
+func checkEndpoint(endpoint string) (string, error) {
 	if endpoint == "" {
-		return errors.New("-store dynamodb: say where it is with -dynamodb-endpoint, such as http://127.0.0.1:8000; `make dynamodb` starts one there")
+		return "", errors.New("-store dynamodb: say where it is with -dynamodb-endpoint, such as http://127.0.0.1:8000; `make dynamodb` starts one there")
 	}
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("-dynamodb-endpoint %s: must be a URL without a path, such as http://127.0.0.1:8000", endpoint)
+		return "", errors.New("-dynamodb-endpoint: must be a URL with a scheme and without a path or a password, such as http://127.0.0.1:8000")
 	case !isLoopback(u.Hostname()):
-		return fmt.Errorf("-dynamodb-endpoint %s: is not on this machine; the local server is for a DynamoDB at a loopback address only, such as http://127.0.0.1:8000", endpoint)
+		return "", fmt.Errorf("-dynamodb-endpoint %s: is not on this machine; the local server is for a DynamoDB at a loopback address only, such as http://127.0.0.1:8000", endpoint)
 	}
-	return nil
+	if strings.EqualFold(u.Hostname(), "localhost") {
+		u.Host = "127.0.0.1" + strings.TrimPrefix(u.Host, u.Hostname())
+	}
+	return u.String(), nil
 }
 
 func (d *dynamo) counters() countersResponse {
@@ -72,13 +92,16 @@ func (d *dynamo) counters() countersResponse {
 }
 
 // stream delivers DynamoDB's own stream to the function that does so on AWS, and notes what it sees.
-func (d *dynamo) stream(ctx context.Context, log *slog.Logger) error {
-	function := notify.Records(d.Store, dynamostore.DecodeRecord, log)
+func (d *dynamo) stream(ctx context.Context, log *slog.Logger, mails sendMails) error {
+	function := notify.Records(notify.Sinks{History: d.Store, Mails: mails, Park: parkNowhere}, dynamostore.DecodeRecord, log)
 	return eventsource.Run(ctx, d.config, d.tables.Accounts, log, func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		d.seen.note(e)
 		return function(ctx, e)
 	})
 }
+
+// parkNowhere passes over a record that cannot be decoded: it has been logged, and on a laptop nobody replays it.
+func parkNowhere(context.Context, events.DynamoDBEventRecord) error { return nil }
 
 // Versions returns the last versions that the stream has delivered since the start, which begins with all of the last 24
 // hours.

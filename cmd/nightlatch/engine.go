@@ -27,10 +27,13 @@ type engine interface {
 
 	// counters is what it has been asked for since the start.
 	counters() countersResponse
-	// stream has the history written from what is stored, now and after a restart, until ctx ends.
-	stream(ctx context.Context, log *slog.Logger) error
+	// stream has the history written, and the mails asked for, from what is stored, now and after a restart, until ctx ends.
+	stream(ctx context.Context, log *slog.Logger, mails sendMails) error
 	Close() error
 }
+
+// sendMails sends the mails that jobs ask for.
+type sendMails = func(context.Context, []twofactor.MailJob) error
 
 // openEngine opens the engine that the flags choose. In either case it is the embedded store's file that keeps a second
 // process out of the data directory.
@@ -63,8 +66,8 @@ func (e embedded) counters() countersResponse {
 	return countersResponse{Reads: c.Loads, Writes: c.Replaces}
 }
 
-func (e embedded) stream(ctx context.Context, log *slog.Logger) error {
-	history := notify.History(e)
+func (e embedded) stream(ctx context.Context, log *slog.Logger, mails sendMails) error {
+	history := notify.Versions(notify.Sinks{History: e, Mails: mails})
 	return e.Stream(ctx, func(ctx context.Context, batch []twofactor.Version) error {
 		err := history(ctx, batch)
 		if err != nil && ctx.Err() == nil {

@@ -57,8 +57,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return // and has been told
 	}
+	most := int64(api.MaxBody)
+	if route.Caller == api.CallerWebhook {
+		most = api.MaxWebhookBody
+	}
 	// One byte more than a function takes, so that it is the function that answers too_large.
-	body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
 	if err != nil {
 		message(w, http.StatusBadRequest, "Bad Request")
 		return

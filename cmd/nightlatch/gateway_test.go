@@ -213,8 +213,9 @@ func TestEveryRoute(t *testing.T) {
 			}
 			w := b.send(r)
 			want, message := 200, ""
+			ofSession := route.Caller == api.CallerSession || route.Caller == api.CallerReviewer
 			switch {
-			case route.Caller == api.CallerSession && name != "session":
+			case ofSession && name != "session":
 				want, message = 401, `{"message":"Unauthorized"}`
 			case route.Caller == api.CallerHost && name != "host":
 				want, message = 403, `{"message":"Forbidden"}`
@@ -226,7 +227,7 @@ func TestEveryRoute(t *testing.T) {
 				t.Errorf("%s with %s: reached the function: %t", route.Key(), name, b.got.Version != "")
 			}
 			a := b.got.RequestContext.Authorizer
-			if want == 200 && ((a != nil && a.JWT != nil) != (route.Caller == api.CallerSession) || (a != nil && a.IAM != nil) != (route.Caller == api.CallerHost)) {
+			if want == 200 && ((a != nil && a.JWT != nil) != ofSession || (a != nil && a.IAM != nil) != (route.Caller == api.CallerHost)) {
 				t.Errorf("%s with %s: authorizer %+v", route.Key(), name, a)
 			}
 		}

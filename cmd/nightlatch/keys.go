@@ -47,7 +47,7 @@ func refuseLost(ctx context.Context, store keyring.Store, kekFile string) error 
 		case err != nil:
 			return err
 		case version > 0:
-			return fmt.Errorf("%s is missing: put it back, or start with another data directory", kekFile)
+			return fmt.Errorf("%s is missing, and the store holds what it has sealed: put it back, or start with another store (-data, or -dynamodb-prefix)", kekFile)
 		}
 	}
 	return nil

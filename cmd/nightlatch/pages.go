@@ -27,7 +27,7 @@ type pageData struct {
 	Required   bool   // whoever has no second factor sets it up inside the sign-in
 	CodeAfter  bool   // the backup code comes after the confirmation
 	Policy     string // the policy in force, in JSON
-	Mails      []mail
+	Mails      []letter
 }
 
 // tellPolicy tells the policy in force.

@@ -11,19 +11,23 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/host"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/mail"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 // constructors makes every function that serves routes, by its name in api.Routes.
 var constructors = map[string]func(handler.Deps) handler.Func{
-	"enroll":        handler.Enroll,
-	"verify":        handler.Verify,
-	"check":         handler.Check,
-	"rotate-backup": handler.RotateBackup,
-	"disable":       handler.Disable,
-	"status":        handler.Status,
-	"challenge":     handler.Challenge,
-	"jwks":          handler.JWKS,
+	"enroll":           handler.Enroll,
+	"verify":           handler.Verify,
+	"check":            handler.Check,
+	"rotate-backup":    handler.RotateBackup,
+	"disable":          handler.Disable,
+	"reset-request":    handler.ResetRequest,
+	"status":           handler.Status,
+	"challenge":        handler.Challenge,
+	"reset-review":     handler.ResetReview,
+	"identity-webhook": handler.IdentityWebhook,
+	"jwks":             handler.JWKS,
 }
 
 // functions are all functions under one policy. They never change: another policy has its own.
@@ -31,7 +35,15 @@ type functions struct {
 	policy  twofactor.Policy
 	byRoute map[string]handler.Func
 	admin   func(context.Context, api.AdminRequest) (api.StatusResponse, error)
+	sweep   func(context.Context) error
+	mailer  *mail.Mailer
 }
+
+// What the demo deployment says about itself.
+const (
+	demoApp     = "Nightlatch Demo"
+	demoSupport = "support@example.com"
+)
 
 // demoAudience is the name under which the service knows the demo host.
 const demoAudience = "nightlatch-demo-host"
@@ -42,14 +54,28 @@ func (s *server) wire(policy twofactor.Policy) *functions {
 		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.Rules, Now: s.clock.now},
 		Keys:     s.keys.Tokens,
 		JWKS:     func(ctx context.Context) ([]byte, error) { return keyring.LoadJWKS(ctx, s.store) },
-		Settings: handler.Settings{App: "Nightlatch Demo", Support: "support@example.com", Issuer: s.url, Audience: demoAudience},
-		Log:      s.log,
+		Identity: s.check.client,
+		Webhook:  s.check.webhooks,
+		Settings: handler.Settings{
+			App: demoApp, Support: demoSupport, Issuer: s.url, Audience: demoAudience,
+			Claims: handler.Claims{Groups: "groups"}, InquiryURL: s.inquiries(),
+		},
+		Log: s.log,
 	}
 	made := map[string]handler.Func{}
 	for name, construct := range constructors {
 		made[name] = construct(deps)
 	}
-	f := &functions{policy: policy, byRoute: map[string]handler.Func{}, admin: handler.Admin(deps)}
+	f := &functions{policy: policy, byRoute: map[string]handler.Func{}, admin: handler.Admin(deps), sweep: handler.Sweep(deps)}
+	f.mailer = &mail.Mailer{
+		Load: s.store.Load,
+		Rules: func(ctx context.Context) (twofactor.Rules, error) {
+			keys, err := s.keys.Rules(ctx)
+			return twofactor.Rules{Policy: policy, Keys: keys}, err
+		},
+		Send: s.inbox.send, Now: s.clock.now,
+		App: demoApp, Support: demoSupport, Web: s.url, Words: mail.WordsOf(nameOf(policy)), Reviewers: reviewersAddress,
+	}
 	for _, r := range api.Routes() {
 		if made[r.Function] == nil {
 			panic("no function " + r.Function + " for " + r.Key()) // a route was added, and its function not here
@@ -76,8 +102,9 @@ func (s *server) routes(quiet bool) (http.Handler, error) {
 	own.Handle("GET /{$}", s.page("index.html", s.tellPolicy))
 	own.Handle("POST /demo/login", endpoint(s.log, demo.login))
 	own.Handle("POST /demo/session", endpoint(s.log, demo.session))
-	own.Handle("GET /dev/mail", s.page("mail.html", nil))
-	own.Handle("GET /dev/mail.json", endpoint(s.log, inbox))
+	own.Handle("GET /dev/mail", s.page("mail.html", func(d *pageData) { d.Mails = s.inbox.list() }))
+	own.Handle("GET /dev/mail.json", endpoint(s.log, s.inbox.get))
+	own.Handle(identityPath+"/", s.check.service)
 	own.Handle("POST /dev/admin", endpoint(s.log, s.admin))
 	own.Handle("GET /dev/clock", endpoint(s.log, s.clock.get))
 	own.Handle("POST /dev/clock", endpoint(s.log, s.clock.set))

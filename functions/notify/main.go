@@ -1,4 +1,4 @@
-// Notify takes the stream of the accounts table to the history.
+// Notify takes the stream of the accounts table to the history, and asks for the mails.
 package main
 
 import (
@@ -10,7 +10,10 @@ import (
 )
 
 func main() {
-	env := environment.Must()
-	store := dynamostore.New(env.DynamoDB, env.Tables)
-	lambda.Start(notify.Records(store, dynamostore.DecodeRecord, env.Log))
+	env := environment.Must(environment.ToQueueMails)
+	to := notify.Sinks{History: dynamostore.New(env.DynamoDB, env.Tables)}
+	if env.Mail.Queue != "" {
+		to.Mails = notify.Queue(env.SQS, env.Mail.Queue)
+	}
+	lambda.Start(notify.Records(to, dynamostore.DecodeRecord, env.Log))
 }

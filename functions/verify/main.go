@@ -16,7 +16,7 @@ import (
 func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
-	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.TOTP, keyring.Codes, keyring.Challenge, keyring.Signing)
+	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.TOTP, keyring.Codes, keyring.Challenge, keyring.Links, keyring.Signing)
 	lambda.Start(handler.Verify(handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
 		Keys:     keys.Tokens,

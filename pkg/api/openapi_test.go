@@ -64,7 +64,8 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 		t.Errorf("functions and tags differ:\n%s", diff)
 	}
 	schemes := map[api.Caller][]string{
-		api.CallerSession: {"session"}, api.CallerHost: {"sigv4", "serviceKey"}, api.CallerChallenge: nil, api.CallerPublic: nil,
+		api.CallerSession: {"session"}, api.CallerReviewer: {"reviewer"}, api.CallerHost: {"sigv4", "serviceKey"},
+		api.CallerWebhook: {"personaSignature"}, api.CallerChallenge: nil, api.CallerLink: nil, api.CallerPublic: nil,
 	}
 	ids := map[string]bool{}
 	for _, r := range api.Routes() {
@@ -115,8 +116,12 @@ func TestEveryRouteCanFail(t *testing.T) {
 			want = append(want, api.CodeInvalidRequest, api.CodeTooLarge)
 		}
 		switch r.Caller {
-		case api.CallerSession, api.CallerHost:
+		case api.CallerSession, api.CallerHost, api.CallerWebhook:
 			want = append(want, api.CodeUnauthorized)
+		case api.CallerReviewer:
+			want = append(want, api.CodeUnauthorized, api.CodeReauthenticate, api.CodeForbidden)
+		case api.CallerLink:
+			want = append(want, api.CodeLinkExpired)
 		case api.CallerChallenge:
 			want = append(want, api.CodeChallengeExpired)
 		}
@@ -229,9 +234,17 @@ func TestEveryCodeIsDocumented(t *testing.T) {
 	if got, want := slices.Sorted(maps.Keys(members)), names(reflect.TypeFor[api.Problem]()); !slices.Equal(got, want) {
 		t.Errorf("the problems have the members %v, want %v", got, want)
 	}
-	codes(t, map[string]*openapi3.ResponseRef{ // shared responses that no route gives yet
-		"404": doc.Components.Responses["NotFound"], "409": doc.Components.Responses["Conflict"], "429": doc.Components.Responses["ResetLimit"],
-	})
+	given := map[api.Code]bool{}
+	for _, op := range operations(doc) {
+		for _, code := range codes(t, op.Responses.Map()) {
+			given[code] = true
+		}
+	}
+	for _, code := range api.Codes() {
+		if !given[code] {
+			t.Errorf("no route is documented to answer %s", code)
+		}
+	}
 }
 
 func camel(snake string) string {

@@ -21,10 +21,19 @@ func TestRoutes(t *testing.T) {
 		"rotate-backup: POST /v1/backup-code, session, idempotent",
 		"rotate-backup: POST /v1/backup-code/revoke, session, idempotent",
 		"disable: POST /v1/disable, session, idempotent",
+		"reset-request: POST /v1/reset-request, challenge",
+		"reset-request: POST /v1/reset/show, link",
+		"reset-request: POST /v1/reset/identity, link",
+		"reset-request: POST /v1/reset/cancel, link",
+		"reset-request: DELETE /v1/reset, session",
 		"status: GET /v1/status, session",
 		"status: GET /v1/history, session",
 		"challenge: POST /v1/challenges, host",
 		"challenge: POST /v1/users/{user}/events, host",
+		"reset-review: GET /v1/reviews, reviewer",
+		"reset-review: GET /v1/reviews/{id}, reviewer",
+		"reset-review: POST /v1/reviews/{id}/decision, reviewer",
+		"identity-webhook: POST /v1/webhooks/persona, webhook",
 		"jwks: GET /.well-known/jwks.json, public",
 	}
 	var got []string
@@ -50,7 +59,10 @@ func TestRoutesBelongToTheCaller(t *testing.T) {
 
 func TestFunctions(t *testing.T) {
 	t.Parallel()
-	want := []string{"enroll", "verify", "check", "rotate-backup", "disable", "status", "challenge", "jwks"}
+	want := []string{
+		"enroll", "verify", "check", "rotate-backup", "disable", "reset-request", "status", "challenge", "reset-review",
+		"identity-webhook", "jwks",
+	}
 	if diff := cmp.Diff(want, api.Functions()); diff != "" {
 		t.Error(diff)
 	}

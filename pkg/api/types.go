@@ -203,12 +203,16 @@ type VerifyRequest struct {
 
 // VerifyResponse is the assertion for the host and what came with it. A retry that comes after the assertion's end
 // carries none.
+//
+// After a mailed link, where 2FA is required, it is another challenge instead: the sign-in goes on into an enrolment.
 type VerifyResponse struct {
-	Assertion  string     `json:"assertion,omitempty"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
-	State      string     `json:"state"`
-	BackupCode string     `json:"backup_code,omitempty"`
-	Grant      string     `json:"grant,omitempty"`
+	Assertion          string     `json:"assertion,omitempty"`
+	EnrollmentRequired bool       `json:"enrollment_required,omitempty"`
+	Challenge          string     `json:"challenge,omitempty"`
+	ExpiresAt          *time.Time `json:"expires_at,omitempty"`
+	State              string     `json:"state"`
+	BackupCode         string     `json:"backup_code,omitempty"`
+	Grant              string     `json:"grant,omitempty"`
 }
 
 // AdminRequest is the payload of the admin function.

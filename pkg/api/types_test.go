@@ -18,22 +18,30 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/api"
 )
 
-// bodies are the types of types.go by the names of their schemas.
+// bodies are the types of types.go and types_recovery.go by the names of their schemas.
 var bodies = named(
 	api.EnrollRequest{}, api.SetUpResponse{}, api.ConfirmRequest{}, api.ConfirmResponse{}, api.VerifyEnrollRequest{},
 	api.VerifyEnrollConfirmRequest{}, api.VerifyEnrollConfirmResponse{}, api.StatusResponse{}, api.BackupCodeStatus{},
 	api.PendingStatus{}, api.ResetStatus{}, api.CodeRequest{}, api.CheckResponse{}, api.BackupCodeRequest{},
 	api.BackupCodeResponse{}, api.GrantResponse{}, api.DisableResponse{}, api.HistoryResponse{}, api.HistoryEvent{},
 	api.ChallengeRequest{}, api.Subject{}, api.ChallengeResponse{}, api.HostEventRequest{}, api.VerifyRequest{}, api.VerifyResponse{},
+	api.ResetRequest{}, api.ResetResponse{}, api.LinkRequest{}, api.LinkResponse{}, api.IdentityResponse{}, api.ResetStateResponse{},
+	api.ReviewsResponse{}, api.CaseSummary{}, api.CaseResponse{}, api.CaseOrigin{}, api.IdentityField{}, api.CaseEffect{},
+	api.CaseApproval{}, api.DecisionRequest{}, api.DecisionResponse{},
 )
 
-// without are the objects that the document has and types.go has not, and why.
+// forms are the objects that a type is written as, where there is more than one.
+var forms = map[string][]string{"VerifyResponse": {"VerifyResponse", "VerifyEnrollmentRequired"}}
+
+// without are the objects that the document has and the types have not, and why.
 var without = map[string]string{
 	"Policy":                   "belongs to the rules; the handlers' tests hold its fields against the document",
-	"VerifyEnrollmentRequired": "comes with the recovery's routes",
+	"VerifyEnrollmentRequired": "is a form of VerifyResponse",
 	"KeySet":                   "is published as it is stored",
 	"Key":                      "is published as it is stored",
 	"GatewayMessage":           "is API Gateway's",
+	"PersonaEvent":             "is Persona's",
+	"Received":                 "has nothing in it",
 }
 
 func named(values ...any) map[string]reflect.Type {
@@ -44,20 +52,22 @@ func named(values ...any) map[string]reflect.Type {
 	return types
 }
 
-// TestEveryTypeIsHeld: a new type in types.go must be held against the document too.
+// TestEveryTypeIsHeld: a new type must be held against the document too.
 func TestEveryTypeIsHeld(t *testing.T) {
 	t.Parallel()
-	file, err := parser.ParseFile(token.NewFileSet(), "types.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	declared := map[string]bool{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.TypeSpec); ok {
-			declared[spec.Name.Name] = true
+	for _, name := range []string{"types.go", "types_recovery.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		ast.Inspect(file, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok {
+				declared[spec.Name.Name] = true
+			}
+			return true
+		})
+	}
 	delete(declared, "AdminRequest") // of a function that is invoked, not of a route
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(declared)), slices.Sorted(maps.Keys(bodies))); diff != "" {
 		t.Error(diff)
@@ -69,42 +79,56 @@ func TestSchemasAreTheTypes(t *testing.T) {
 	t.Parallel()
 	doc := load(t)
 	for name, typ := range bodies {
-		ref := doc.Components.Schemas[name]
-		if ref == nil {
-			t.Errorf("%s has no schema", name)
-			continue
+		documented, required := map[string]bool{}, names(typ)
+		for _, form := range formsOf(name) {
+			ref := doc.Components.Schemas[form]
+			if ref == nil {
+				t.Errorf("%s has no schema", form)
+				continue
+			}
+			holdForm(t, form, ref.Value, typ)
+			for property := range ref.Value.Properties {
+				documented[property] = true
+			}
+			required = slices.DeleteFunc(required, func(f string) bool { return !slices.Contains(ref.Value.Required, f) })
 		}
-		schema := ref.Value
-		if !schema.Type.Is("object") {
-			t.Errorf("%s is no object", name)
-		}
-		if diff := cmp.Diff(names(typ), slices.Sorted(maps.Keys(schema.Properties))); diff != "" {
+		if diff := cmp.Diff(names(typ), slices.Sorted(maps.Keys(documented))); diff != "" {
 			t.Errorf("%s: type and schema differ:\n%s", name, diff)
 		}
-		var required []string
-		for _, f := range fieldsOf(typ) {
-			if !f.optional {
-				required = append(required, f.name)
-			}
-		}
-		if diff := cmp.Diff(slices.Sorted(slices.Values(required)), slices.Sorted(slices.Values(schema.Required))); diff != "" {
+		always := slices.DeleteFunc(names(typ), func(f string) bool { return fieldOf(typ, f).optional })
+		if diff := cmp.Diff(always, required); diff != "" {
 			t.Errorf("%s: type and schema differ in what is required:\n%s", name, diff)
-		}
-		isRequest := strings.HasSuffix(name, "Request") || name == "Subject"
-		if closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has; closed != isRequest {
-			t.Errorf("%s: requests are closed, answers may grow", name)
-		}
-		for property, p := range schema.Properties {
-			holdMember(t, name+"."+property, p, fieldOf(typ, property))
-			if f := fieldOf(typ, property); isRequest && f != nil && !f.optional && f.typ.Kind() == reflect.String &&
-				p.Value.MinLength == 0 && p.Value.Enum == nil {
-				t.Errorf("%s.%s is required, so it must not be empty: minLength is missing", name, property)
-			}
 		}
 	}
 	for name, ref := range doc.Components.Schemas {
 		if ref.Value.Type.Is("object") && !strings.HasSuffix(name, "Problem") && bodies[name] == nil && without[name] == "" {
 			t.Errorf("the schema %s has no type", name)
+		}
+	}
+}
+
+func formsOf(name string) []string {
+	if several := forms[name]; several != nil {
+		return several
+	}
+	return []string{name}
+}
+
+// holdForm holds an object that a type is written as against the type.
+func holdForm(t *testing.T, name string, schema *openapi3.Schema, typ reflect.Type) {
+	t.Helper()
+	if !schema.Type.Is("object") {
+		t.Errorf("%s is no object", name)
+	}
+	isRequest := strings.HasSuffix(name, "Request") || name == "Subject"
+	if closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has; closed != isRequest {
+		t.Errorf("%s: requests are closed, answers may grow", name)
+	}
+	for property, p := range schema.Properties {
+		f := fieldOf(typ, property)
+		holdMember(t, name+"."+property, p, f)
+		if isRequest && f != nil && !f.optional && f.typ.Kind() == reflect.String && p.Value.MinLength == 0 && p.Value.Enum == nil {
+			t.Errorf("%s.%s is required, so it must not be empty: minLength is missing", name, property)
 		}
 	}
 }
@@ -136,7 +160,7 @@ func TestRoutesHaveTheirTypes(t *testing.T) {
 			use(key, op.RequestBody.Value.Content)
 		}
 		for status, response := range op.Responses.Map() {
-			if status == "200" {
+			if strings.HasPrefix(status, "2") && status != "204" {
 				use(key, response.Value.Content)
 			}
 		}
@@ -184,7 +208,8 @@ func holdMember(t *testing.T, name string, schema *openapi3.SchemaRef, f *goFiel
 		}
 	default:
 		kinds := map[reflect.Kind]string{
-			reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Slice: "array",
+			reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Int64: "integer",
+			reflect.Slice: "array",
 		}
 		if want := kinds[typ.Kind()]; want == "" || !value.Value.Type.Includes(want) {
 			t.Errorf("%s is a %s, the schema says %v", name, typ.Kind(), value.Value.Type)
@@ -244,6 +269,9 @@ func TestRequestExamplesDecode(t *testing.T) {
 			continue
 		}
 		content := op.RequestBody.Value.Content["application/json"]
+		if without[schemaName(content.Schema)] != "" {
+			continue
+		}
 		for name, example := range content.Examples {
 			text, err := json.Marshal(example.Value.Value)
 			if err != nil {

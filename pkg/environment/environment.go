@@ -2,22 +2,20 @@
 // and how the deployment calls itself. All functions are told the same.
 //
 // A setting that is missing, wrong or unknown ends the function before it has answered anyone: a misspelt name would
-// otherwise be a default that nobody chose.
+// otherwise be a default that nobody chose. What is only for some functions is missing to these alone, which name it as
+// their [Need]; and what is only for recovery, only under a policy whose recovery is identity_review. Where it is there it
+// must be right, whatever the function and the policy.
 package environment
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net/url"
+	"net/mail"
 	"os"
-	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
@@ -27,19 +25,56 @@ import (
 
 // Environment is what a function is made of. A main takes from it what its function needs.
 type Environment struct {
-	DynamoDB aws.Config // the function's own credentials and Region, for this service
-	KMS      aws.Config // and for this one
+	DynamoDB       aws.Config // the function's own credentials and Region, for this service
+	KMS            aws.Config // and for these
+	SecretsManager aws.Config
+	SES            aws.Config
+	SQS            aws.Config
+
 	Tables   dynamostore.Tables
 	KMSKey   string // ARN of the key that seals the keysets
 	Policy   twofactor.Policy
 	Settings handler.Settings
 	Log      *slog.Logger
+
+	Web     string // URL of the pages that mailed links lead to, without a slash at its end
+	Mail    Mail
+	Persona Persona
 }
+
+// Mail is what mails are made with.
+type Mail struct {
+	Queue            string       // URL of the queue of mail jobs; empty: no mail is sent
+	From             mail.Address // who they are from
+	ConfigurationSet string       // of SES; may be empty
+	Reviewers        string       // the address that is told of cases; empty: nobody is
+	Words            string       // the name of the preset whose words they have
+}
+
+// Persona is how the identity service is asked.
+type Persona struct {
+	URL           string // of its API; empty: its own
+	Template      string // of inquiries
+	ReturnTo      string // where people come back to; may be empty
+	APIKey        string // ARN of the secret with the API key; empty: every question is refused unasked
+	WebhookSecret string // ARN of the secret with those of the webhooks; likewise
+}
+
+// Need is what only some functions need.
+type Need int
+
+// The needs.
+const (
+	ToQueueMails  Need = iota // Mail.Queue
+	ToSendMails               // Web and the rest of Mail
+	ToAskPersona              // Web and Persona, but for the webhooks' secret
+	ToHearPersona             // that, too
+)
 
 // Must returns the environment of this process. If anything is wrong with it, it says what, a line for each fault, and
 // ends the process. What is logged by whoever has no logger of its own goes the way of the rest.
-func Must() Environment {
-	e, err := Read(os.Environ())
+func Must(needs ...Need) Environment {
+	e, err := Read(os.Environ(), needs...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -50,7 +85,7 @@ func Must() Environment {
 
 // Read reads an environment, each entry a "name=value" as [os.Environ] has them. A variable that is empty counts as not
 // set. The error names every fault, a line for each, and never repeats a credential.
-func Read(environ []string) (Environment, error) {
+func Read(environ []string, needs ...Need) (Environment, error) {
 	r := reader{values: map[string]string{}}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
@@ -66,9 +101,13 @@ func Read(environ []string) (Environment, error) {
 		r.need("AWS_SECRET_ACCESS_KEY", "its secret", nonEmpty),
 		r.values["AWS_SESSION_TOKEN"], // a role has one; the keys that a developer gives to sam local may have none
 	)}
-	e.DynamoDB, e.KMS = shared, shared
-	e.DynamoDB.BaseEndpoint = r.endpoint("AWS_ENDPOINT_URL_DYNAMODB")
-	e.KMS.BaseEndpoint = r.endpoint("AWS_ENDPOINT_URL_KMS")
+	at := func(endpoint string) aws.Config {
+		config := shared
+		config.BaseEndpoint = r.endpoint(endpoint)
+		return config
+	}
+	e.DynamoDB, e.KMS = at("AWS_ENDPOINT_URL_DYNAMODB"), at("AWS_ENDPOINT_URL_KMS")
+	e.SecretsManager, e.SES, e.SQS = at("AWS_ENDPOINT_URL_SECRETS_MANAGER"), at("AWS_ENDPOINT_URL_SES"), at("AWS_ENDPOINT_URL_SQS")
 
 	// What the deployment tells.
 	e.Tables = dynamostore.Tables{
@@ -89,112 +128,17 @@ func Read(environ []string) (Environment, error) {
 			AuthTime:        r.may("NIGHTLATCH_CLAIM_AUTH_TIME", "the name of the claim with the time of the sign-in", isPrintable),
 			TokenUse:        r.may("NIGHTLATCH_CLAIM_TOKEN_USE", "what the claim token_use must be", isPrintable),
 			AuthTimeFromIAT: r.may("NIGHTLATCH_AUTH_TIME_FROM_IAT", "true or false", isBool) == "true",
+			Groups:          r.may("NIGHTLATCH_CLAIM_GROUPS", "the name of the claim with the user's groups", isPrintable),
+			AMR:             r.may("NIGHTLATCH_CLAIM_AMR", "the name of the claim with how the user signed in", isPrintable),
+			Email:           r.may("NIGHTLATCH_CLAIM_EMAIL", "the name of the claim with the user's address", isPrintable),
+			Reviewers:       r.may("NIGHTLATCH_REVIEWER_GROUP", "the name of the group of those who review", isWord),
 		},
+		InquiryURL: r.may("NIGHTLATCH_INQUIRY_URL", "the https URL of an inquiry at Persona, but for its id", isHTTPS),
 	}
+	r.recovery(&e, region, needs)
 	r.rest("NIGHTLATCH_")
 	if r.faults != nil {
 		return Environment{}, errors.Join(r.faults...)
 	}
 	return e, nil
-}
-
-// reader takes settings, and notes what is wrong with them.
-type reader struct {
-	values map[string]string
-	known  []string // the names that were asked for
-	faults []error
-}
-
-func (r *reader) fault(name, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf(name+": "+format, args...))
-}
-
-// need takes a setting that must be there.
-func (r *reader) need(name, must string, ok func(string) bool) string {
-	if r.values[name] == "" {
-		r.known = append(r.known, name)
-		r.fault(name, "is missing, must be %s", must)
-		return ""
-	}
-	return r.may(name, must, ok)
-}
-
-// may takes a setting that may be left out.
-func (r *reader) may(name, must string, ok func(string) bool) string {
-	r.known = append(r.known, name)
-	value := r.values[name]
-	if value != "" && !ok(value) {
-		r.fault(name, "is %q, must be %s", value, must)
-	}
-	return value
-}
-
-// endpoint takes the URL of a service that is not AWS's own, for a laptop and for tests; nil if there is none.
-func (r *reader) endpoint(name string) *string {
-	value := r.may(name, "the URL of a service on this machine, such as http://127.0.0.1:8000", func(s string) bool {
-		u, err := url.Parse(s)
-		return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-	})
-	if value == "" {
-		return nil
-	}
-	return &value
-}
-
-// policy takes the policy: the name of a preset, or settings in JSON.
-func (r *reader) policy(name string) twofactor.Policy {
-	value := r.need(name, "a preset ("+strings.Join(twofactor.Presets(), ", ")+") or settings in JSON", nonEmpty)
-	if value == "" {
-		return twofactor.Policy{}
-	}
-	read := twofactor.Preset
-	if strings.HasPrefix(strings.TrimSpace(value), "{") {
-		read = func(text string) (twofactor.Policy, error) { return twofactor.ParsePolicy([]byte(text)) }
-	}
-	policy, err := read(value)
-	if err != nil {
-		for line := range strings.Lines(err.Error()) { // one for each fault
-			r.fault(name, "%s", strings.TrimSpace(line))
-		}
-	}
-	return policy
-}
-
-// rest faults what has the prefix and was not asked for.
-func (r *reader) rest(prefix string) {
-	for _, name := range slices.Sorted(maps.Keys(r.values)) {
-		if strings.HasPrefix(name, prefix) && !slices.Contains(r.known, name) {
-			r.fault(name, "there is no such setting")
-		}
-	}
-}
-
-func nonEmpty(s string) bool { return s != "" }
-
-func isBool(s string) bool { return s == "true" || s == "false" }
-
-func isPrintable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// isApp: apps split a label at its first colon, and the name stands in the QR code twice.
-func isApp(s string) bool { return len(s) <= 64 && !strings.Contains(s, ":") && isPrintable(s) }
-
-// isTable follows DynamoDB's naming rules: 3 to 255 letters, digits, "_", "-" and ".".
-func isTable(s string) bool {
-	return len(s) >= 3 && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("_-.", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	})
-}
-
-func isKey(s, region string) bool {
-	a, err := arn.Parse(s)
-	return err == nil && a.Service == "kms" && (a.Region == region || region == "") && strings.HasPrefix(a.Resource, "key/")
-}
-
-// isIssuer: hosts compare it as it is with the URL they know.
-func isIssuer(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Scheme == "https" && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && !u.ForceQuery &&
-		u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.HasSuffix(s, "#")
 }

@@ -3,6 +3,7 @@ package environment_test
 import (
 	"encoding/json"
 	"log/slog"
+	"net/mail"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,7 +19,14 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-const keyARN = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
+const (
+	keyARN     = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
+	personaARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:nightlatch/persona-a1b2c3"
+	webhookARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:nightlatch/webhook-d4e5f6"
+)
+
+// all are all needs that there are.
+var all = []environment.Need{environment.ToQueueMails, environment.ToSendMails, environment.ToAskPersona, environment.ToHearPersona}
 
 // whole is what a function on Lambda is told, when it is told everything.
 func whole() map[string]string {
@@ -27,16 +35,36 @@ func whole() map[string]string {
 		"PATH": "/bin", "AWS_LAMBDA_FUNCTION_NAME": "verify",
 
 		"NIGHTLATCH_ACCOUNTS_TABLE": "accounts", "NIGHTLATCH_HISTORY_TABLE": "history", "NIGHTLATCH_CONFIG_TABLE": "config",
-		"NIGHTLATCH_KMS_KEY": keyARN, "NIGHTLATCH_POLICY": "mirox", "NIGHTLATCH_APP": "Example", "NIGHTLATCH_SUPPORT": "help@example.com",
+		"NIGHTLATCH_KMS_KEY": keyARN, "NIGHTLATCH_POLICY": "miaxdx", "NIGHTLATCH_APP": "Example", "NIGHTLATCH_SUPPORT": "help@example.com",
 		"NIGHTLATCH_ISSUER": "https://2fa.example.com", "NIGHTLATCH_AUDIENCE": "example",
 		"NIGHTLATCH_CLAIM_USER": "username", "NIGHTLATCH_CLAIM_AUTH_TIME": "signed_in", "NIGHTLATCH_CLAIM_TOKEN_USE": "access",
 		"NIGHTLATCH_AUTH_TIME_FROM_IAT": "true",
+		"NIGHTLATCH_CLAIM_GROUPS":       "groups", "NIGHTLATCH_CLAIM_AMR": "factors", "NIGHTLATCH_CLAIM_EMAIL": "mail", "NIGHTLATCH_REVIEWER_GROUP": "support",
+
+		"NIGHTLATCH_WEB": "https://account.example.com", "NIGHTLATCH_MAIL_QUEUE": "https://sqs.eu-central-1.amazonaws.com/111122223333/mails",
+		"NIGHTLATCH_MAIL_FROM": "Example <no-reply@example.com>", "NIGHTLATCH_MAIL_CONFIGURATION_SET": "nightlatch",
+		"NIGHTLATCH_REVIEWERS": "reviewers@example.com", "NIGHTLATCH_WORDS": "mirox",
+		"NIGHTLATCH_PERSONA_URL": "https://persona.example/x", "NIGHTLATCH_PERSONA_TEMPLATE": "itmpl_Example1",
+		"NIGHTLATCH_PERSONA_SECRET": personaARN, "NIGHTLATCH_WEBHOOK_SECRET": webhookARN,
+		"NIGHTLATCH_INQUIRY_URL": "https://app.withpersona.com/dashboard/inquiries/",
 	}
 }
 
 var optional = []string{
 	"AWS_SESSION_TOKEN", "PATH", "AWS_LAMBDA_FUNCTION_NAME", "NIGHTLATCH_SUPPORT", "NIGHTLATCH_CLAIM_USER",
 	"NIGHTLATCH_CLAIM_AUTH_TIME", "NIGHTLATCH_CLAIM_TOKEN_USE", "NIGHTLATCH_AUTH_TIME_FROM_IAT",
+	"NIGHTLATCH_CLAIM_GROUPS", "NIGHTLATCH_CLAIM_AMR", "NIGHTLATCH_CLAIM_EMAIL", "NIGHTLATCH_REVIEWER_GROUP",
+	"NIGHTLATCH_MAIL_CONFIGURATION_SET", "NIGHTLATCH_REVIEWERS", "NIGHTLATCH_WORDS", "NIGHTLATCH_PERSONA_URL", "NIGHTLATCH_INQUIRY_URL",
+}
+
+// needed are the settings that only some functions need, with the needs that they are for.
+var needed = map[string][]environment.Need{
+	"NIGHTLATCH_WEB":              {environment.ToSendMails, environment.ToAskPersona, environment.ToHearPersona},
+	"NIGHTLATCH_MAIL_QUEUE":       {environment.ToQueueMails},
+	"NIGHTLATCH_MAIL_FROM":        {environment.ToSendMails},
+	"NIGHTLATCH_PERSONA_TEMPLATE": {environment.ToAskPersona, environment.ToHearPersona},
+	"NIGHTLATCH_PERSONA_SECRET":   {environment.ToAskPersona, environment.ToHearPersona},
+	"NIGHTLATCH_WEBHOOK_SECRET":   {environment.ToHearPersona},
 }
 
 func environ(variables map[string]string) []string {
@@ -49,7 +77,7 @@ func environ(variables map[string]string) []string {
 
 func read(t *testing.T, variables map[string]string) environment.Environment {
 	t.Helper()
-	e, err := environment.Read(environ(variables))
+	e, err := environment.Read(environ(variables), all...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,30 +89,48 @@ func TestEverything(t *testing.T) {
 	variables := whole()
 	variables["AWS_ENDPOINT_URL_DYNAMODB"] = "http://127.0.0.1:8000"
 	variables["AWS_ENDPOINT_URL_KMS"] = "https://kms.test"
+	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "https://secrets.test"
+	variables["AWS_ENDPOINT_URL_SES"] = "https://ses.test"
+	variables["AWS_ENDPOINT_URL_SQS"] = "https://sqs.test"
 	e := read(t, variables)
 
-	mirox, err := twofactor.Preset("mirox")
+	miaxdx, err := twofactor.Preset("miaxdx")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, diff := range map[string]string{
 		"tables": cmp.Diff(dynamostore.Tables{Accounts: "accounts", History: "history", Config: "config"}, e.Tables),
 		"key":    cmp.Diff(keyARN, e.KMSKey),
-		"policy": cmp.Diff(mirox, e.Policy),
+		"policy": cmp.Diff(miaxdx, e.Policy),
 		"settings": cmp.Diff(handler.Settings{
 			App: "Example", Support: "help@example.com", Issuer: "https://2fa.example.com", Audience: "example",
-			Claims: handler.Claims{User: "username", AuthTime: "signed_in", TokenUse: "access", AuthTimeFromIAT: true},
+			Claims:     handler.Claims{User: "username", AuthTime: "signed_in", TokenUse: "access", AuthTimeFromIAT: true, Groups: "groups", AMR: "factors", Email: "mail", Reviewers: "support"},
+			InquiryURL: "https://app.withpersona.com/dashboard/inquiries/",
 		}, e.Settings),
-		"endpoint of DynamoDB": cmp.Diff("http://127.0.0.1:8000", *e.DynamoDB.BaseEndpoint),
-		"endpoint of KMS":      cmp.Diff("https://kms.test", *e.KMS.BaseEndpoint),
-		"region of DynamoDB":   cmp.Diff("eu-central-1", e.DynamoDB.Region),
-		"region of KMS":        cmp.Diff("eu-central-1", e.KMS.Region),
+		"web": cmp.Diff("https://account.example.com", e.Web),
+		"mail": cmp.Diff(environment.Mail{
+			Queue: "https://sqs.eu-central-1.amazonaws.com/111122223333/mails", From: mail.Address{Name: "Example", Address: "no-reply@example.com"},
+			ConfigurationSet: "nightlatch", Reviewers: "reviewers@example.com", Words: "mirox",
+		}, e.Mail),
+		"Persona": cmp.Diff(environment.Persona{
+			URL: "https://persona.example/x", Template: "itmpl_Example1", ReturnTo: "https://account.example.com/#/reset/thanks",
+			APIKey: personaARN, WebhookSecret: webhookARN,
+		}, e.Persona),
+		"endpoint of Secrets Manager": cmp.Diff("https://secrets.test", *e.SecretsManager.BaseEndpoint),
+		"endpoint of SES":             cmp.Diff("https://ses.test", *e.SES.BaseEndpoint),
+		"endpoint of SQS":             cmp.Diff("https://sqs.test", *e.SQS.BaseEndpoint),
+		"endpoint of DynamoDB":        cmp.Diff("http://127.0.0.1:8000", *e.DynamoDB.BaseEndpoint),
+		"endpoint of KMS":             cmp.Diff("https://kms.test", *e.KMS.BaseEndpoint),
+		"region of DynamoDB":          cmp.Diff("eu-central-1", e.DynamoDB.Region),
+		"region of KMS":               cmp.Diff("eu-central-1", e.KMS.Region),
 	} {
 		if diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	for _, provider := range []aws.CredentialsProvider{e.DynamoDB.Credentials, e.KMS.Credentials} {
+	for _, provider := range []aws.CredentialsProvider{
+		e.DynamoDB.Credentials, e.KMS.Credentials, e.SecretsManager.Credentials, e.SES.Credentials, e.SQS.Credentials,
+	} {
 		c, err := provider.Retrieve(t.Context())
 		if err != nil || c.AccessKeyID != "ASIAEXAMPLE" || c.SecretAccessKey != "s3cr3t" || c.SessionToken != "t0k3n" {
 			t.Errorf("credentials %+v, %v", c, err)
@@ -110,8 +156,13 @@ func TestOptional(t *testing.T) {
 	if diff := cmp.Diff(want, e.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if e.DynamoDB.BaseEndpoint != nil || e.KMS.BaseEndpoint != nil {
-		t.Error("without an endpoint there is one")
+	for _, config := range []aws.Config{e.DynamoDB, e.KMS, e.SecretsManager, e.SES, e.SQS} {
+		if config.BaseEndpoint != nil || config.Region != "eu-central-1" {
+			t.Errorf("without an endpoint it is %v in %s", config.BaseEndpoint, config.Region)
+		}
+	}
+	if e.Mail.ConfigurationSet != "" || e.Mail.Reviewers != "" || e.Persona.URL != "" {
+		t.Errorf("what nobody has chosen: %+v, %+v", e.Mail, e.Persona)
 	}
 }
 
@@ -146,10 +197,54 @@ func TestMissing(t *testing.T) {
 			if how == "missing" {
 				delete(variables, name)
 			}
-			_, err := environment.Read(environ(variables))
+			_, err := environment.Read(environ(variables), all...)
 			if err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), name+": is missing, must be ") {
 				t.Errorf("%s is %s: error %v, want one line that names it", name, how, err)
 			}
+		}
+	}
+}
+
+// TestNeeds: what only some functions need is missing to nobody else, and but for the sender of mails only where somebody is
+// let in again by a review.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	for name, needs := range needed {
+		for _, policy := range []string{"miaxdx", "mirox", `{"recovery":"off"}`} {
+			for _, need := range append(all, -1) {
+				variables := whole()
+				variables["NIGHTLATCH_POLICY"] = policy
+				delete(variables, name)
+				_, err := environment.Read(environ(variables), need)
+				want := slices.Contains(needs, need) && (policy == "miaxdx" || name == "NIGHTLATCH_MAIL_FROM")
+				if got := err != nil && strings.HasPrefix(err.Error(), name+": is missing"); got != want {
+					t.Errorf("%s, for need %d under %s: error %v, want one: %v", name, need, policy, err, want)
+				}
+			}
+		}
+	}
+	variables := whole()
+	variables["NIGHTLATCH_POLICY"] = "mirox"
+	for name := range needed {
+		delete(variables, name)
+	}
+	e, err := environment.Read(environ(variables), environment.ToQueueMails, environment.ToHearPersona)
+	if err != nil || e.Mail.Queue != "" || e.Persona.APIKey != "" || e.Persona.ReturnTo != "" || e.Persona.Template == "" {
+		t.Errorf("without recovery: %+v, %+v, %v; want a client that has no key", e.Mail, e.Persona, err)
+	}
+}
+
+// TestWords: without a choice, mails have the words of the preset that the policy is made of.
+func TestWords(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[string]string{
+		"standard": "standard", "midphase": "midphase", `{"preset":"miaxdx","reviewers":2}`: "miaxdx", `{"skew":0}`: "standard",
+	} {
+		variables := whole()
+		variables["NIGHTLATCH_POLICY"] = policy
+		delete(variables, "NIGHTLATCH_WORDS")
+		if got := read(t, variables).Mail.Words; got != want {
+			t.Errorf("%s: the words of %s, want %s", policy, got, want)
 		}
 	}
 }
@@ -172,10 +267,30 @@ func TestWrong(t *testing.T) {
 		"NIGHTLATCH_CLAIM_AUTH_TIME":    {"a\nb"},
 		"NIGHTLATCH_CLAIM_TOKEN_USE":    {"a\nb"},
 		"NIGHTLATCH_AUTH_TIME_FROM_IAT": {"yes", "1", "TRUE", "off"},
-		"NIGHTLATCH_SUPORT":             {"help@example.com"},
-		"NIGHTLATCH_":                   {"x"},
-		"AWS_ENDPOINT_URL_DYNAMODB":     {"127.0.0.1:8000", "localhost:8000", "ftp://a", "http://"},
-		"AWS_ENDPOINT_URL_KMS":          {"kms"},
+		"NIGHTLATCH_CLAIM_GROUPS":       {"a\nb"},
+		"NIGHTLATCH_CLAIM_AMR":          {"a\nb"},
+		"NIGHTLATCH_CLAIM_EMAIL":        {"a\nb"},
+		"NIGHTLATCH_REVIEWER_GROUP":     {"a b", "a,b", "[a]", "a\nb"},
+		"NIGHTLATCH_INQUIRY_URL":        {"http://app.withpersona.com/", "/inquiries/", "https://", "https://a@b.example/", "https://a.example/#b"},
+		"NIGHTLATCH_WEB":                {"http://account.example.com", "account.example.com", "https://account.example.com/"},
+		"NIGHTLATCH_MAIL_QUEUE":         {"mails", "arn:aws:sqs:eu-central-1:111122223333:mails"},
+		"NIGHTLATCH_MAIL_FROM":          {"Example", "a@b.example, c@d.example", "ä@example.com", "no-reply@exämple.com", "a\nb <a@b.example>"},
+
+		"NIGHTLATCH_MAIL_CONFIGURATION_SET": {"a set", "a/b", strings.Repeat("a", 65)},
+		"NIGHTLATCH_REVIEWERS":              {"Reviewers <r@example.com>", "reviewers", "a@b.example,c@d.example", "ä@example.com"},
+		"NIGHTLATCH_WORDS":                  {"strict", "Mirox"},
+		"NIGHTLATCH_PERSONA_URL":            {"http://persona.example", "persona.example", "https://a@b.example", "https://a.example?b", "https://a.example?", "https://a.example#b", "http://10.0.0.1", "ftp://127.0.0.1"},
+		"NIGHTLATCH_PERSONA_TEMPLATE":       {"itmpl Example", "itmpl/1"},
+		"NIGHTLATCH_PERSONA_SECRET":         {"persona", keyARN, strings.Replace(personaARN, "eu-central-1", "us-east-1", 1), "persona_production_0123456789"},
+		"NIGHTLATCH_WEBHOOK_SECRET":         {"webhook", keyARN},
+		"AWS_ENDPOINT_URL_SECRETS_MANAGER":  {"secrets"},
+		"AWS_ENDPOINT_URL_SES":              {"ses"},
+		"AWS_ENDPOINT_URL_SQS":              {"sqs"},
+
+		"NIGHTLATCH_SUPORT":         {"help@example.com"},
+		"NIGHTLATCH_":               {"x"},
+		"AWS_ENDPOINT_URL_DYNAMODB": {"127.0.0.1:8000", "localhost:8000", "ftp://a", "http://"},
+		"AWS_ENDPOINT_URL_KMS":      {"kms"},
 	} {
 		for _, value := range values {
 			variables := whole()
@@ -183,6 +298,9 @@ func TestWrong(t *testing.T) {
 			e, err := environment.Read(environ(variables))
 			if err == nil || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), name+": ") {
 				t.Errorf("%s=%q: error %v, want one line that names it", name, value, err)
+			}
+			if strings.HasSuffix(name, "_SECRET") && strings.Contains(err.Error(), value+`"`) {
+				t.Errorf("%s: the error says what may be the secret itself: %v", name, err)
 			}
 			if e.Settings != (handler.Settings{}) || e.DynamoDB.Credentials != nil {
 				t.Errorf("%s=%q: there is an environment beside the error", name, value)

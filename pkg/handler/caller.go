@@ -1,7 +1,9 @@
 package handler
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -33,7 +35,15 @@ func (d Deps) authorize(e events.APIGatewayV2HTTPRequest, r api.Route, c *call) 
 			return userID(c.User, "user")
 		}
 		return nil
-	case api.CallerChallenge, api.CallerPublic:
+	case api.CallerReviewer:
+		if authorizer == nil || authorizer.JWT == nil {
+			return api.NewProblem(api.CodeUnauthorized, "")
+		}
+		if err := d.session(authorizer.JWT.Claims, c); err != nil {
+			return err
+		}
+		return d.reviewer(authorizer.JWT.Claims, c)
+	case api.CallerChallenge, api.CallerLink, api.CallerWebhook, api.CallerPublic:
 		return nil // what proves the caller is in the body, or nothing needs to
 	}
 	return api.NewProblem(api.CodeForbidden, "")
@@ -57,6 +67,30 @@ func (d Deps) session(claims map[string]string, c *call) error {
 		c.AuthTime = time.Unix(seconds, 0)
 	}
 	return nil
+}
+
+// reviewFor is how recently a reviewer must have signed in.
+const reviewFor = 15 * time.Minute
+
+// reviewer demands the reviewers' group, a second factor, and a fresh sign-in.
+func (d Deps) reviewer(claims map[string]string, c *call) error {
+	names := d.Settings.Claims
+	switch age := d.now().Sub(c.AuthTime); {
+	case !slices.Contains(list(claims[or(names.Groups, "cognito:groups")]), or(names.Reviewers, "reviewers")),
+		!slices.Contains(list(claims[or(names.AMR, "amr")]), "mfa"):
+		return api.NewProblem(api.CodeForbidden, "")
+	case age > reviewFor || age < -time.Minute:
+		return &twofactor.Reauthenticate{MaxAge: reviewFor}
+	}
+	// Where a session does not tell the address, the user may be named by it.
+	c.Reviewer = twofactor.Reviewer{User: c.User, Email: or(claims[or(names.Email, "email")], string(c.User))}
+	return nil
+}
+
+// list reads a claim with several values, as API Gateway writes it: "[a b]".
+func list(claim string) []string {
+	claim = strings.TrimSuffix(strings.TrimPrefix(claim, "["), "]")
+	return strings.FieldsFunc(claim, func(r rune) bool { return r == ' ' || r == ',' })
 }
 
 func userID(u twofactor.UserID, field string) error {

@@ -7,7 +7,6 @@ import (
 	"unicode"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
-	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -52,12 +51,8 @@ func (d Deps) challenge(ctx context.Context, c call, in api.ChallengeRequest) (o
 		out.Methods = append(out.Methods, string(m))
 	}
 	if offer.Challenge != nil {
-		keys, err := d.keys(ctx)
-		if err != nil {
-			return api.ChallengeResponse{}, err
-		}
 		out.ExpiresAt = &offer.Challenge.ExpiresAt
-		if out.Challenge, err = token.SealChallenge(keys.Challenge, *offer.Challenge); err != nil {
+		if out.Challenge, err = d.sealChallenge(ctx, *offer.Challenge); err != nil {
 			return api.ChallengeResponse{}, err
 		}
 	}

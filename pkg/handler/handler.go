@@ -24,6 +24,8 @@ type Deps struct {
 	Service  *twofactor.Service
 	Keys     func(context.Context) (token.Keys, error) // of challenges, grants and assertions
 	JWKS     func(context.Context) ([]byte, error)     // the public half of the signing keys
+	Identity Identity                                  // checks who somebody is, in a recovery
+	Webhook  Webhook                                   // opens what that service sends
 	Settings Settings
 	Log      *slog.Logger
 }
@@ -35,6 +37,8 @@ type Settings struct {
 	Issuer   string // iss of assertions: the API's URL
 	Audience string // aud of assertions: the host
 	Claims   Claims
+
+	InquiryURL string // where reviewers see an inquiry, but for its id; empty: nowhere
 }
 
 // Claims are the names of the claims in the host's session tokens.
@@ -43,6 +47,10 @@ type Claims struct {
 	AuthTime        string // default "auth_time"
 	AuthTimeFromIAT bool   // without an auth_time, iat stands in for it: only where a session is never renewed
 	TokenUse        string // what the claim token_use must be, if anything
+	Groups          string // default "cognito:groups"
+	AMR             string // default "amr"
+	Email           string // default "email"
+	Reviewers       string // the group of those who review; default "reviewers"
 }
 
 // Func is a handler of an HTTP API's event, payload 2.0. It never returns an error to Lambda.
@@ -54,6 +62,11 @@ type call struct {
 	AuthTime time.Time        // of the session; zero if it does not say
 	Request  twofactor.Request
 	Query    map[string]string
+
+	Reviewer  twofactor.Reviewer // on the reviewers' routes
+	Path      map[string]string  // its parameters
+	Headers   map[string]string  // names in lower case
+	RequestID string             // of the gateway
 }
 
 // endpoint is one route's code, with its types taken away.
@@ -74,6 +87,11 @@ func on[In, Out any](key string, do func(context.Context, call, In) (Out, error)
 	}}
 }
 
+// onRaw makes an endpoint of a function of the body as it came.
+func onRaw[Out any](key string, do func(context.Context, call, []byte) (Out, error)) endpoint {
+	return endpoint{key, func(ctx context.Context, c call, body []byte) (any, error) { return do(ctx, c, body) }}
+}
+
 // nothing is the body of a request or response that has none.
 type nothing struct{}
 
@@ -82,6 +100,11 @@ type raw struct {
 	body   []byte
 	maxAge time.Duration
 }
+
+// accepted is a response with the status 202.
+type accepted[T any] struct{ body T }
+
+func (a accepted[T]) content() any { return a.body }
 
 // serve joins a function's endpoints. It panics at start unless they are exactly the function's routes.
 func serve(d Deps, function string, endpoints ...endpoint) Func {
@@ -145,7 +168,7 @@ func (d Deps) answer(ctx context.Context, e events.APIGatewayV2HTTPRequest, r ap
 		Request: twofactor.Request{
 			ID: twofactor.RandomDigest(), IP: e.RequestContext.HTTP.SourceIP, UserAgent: e.RequestContext.HTTP.UserAgent,
 		},
-		Query: e.QueryStringParameters,
+		Query: e.QueryStringParameters, Path: e.PathParameters, Headers: e.Headers, RequestID: e.RequestContext.RequestID,
 	}
 	if err := d.authorize(e, r, &c); err != nil {
 		return nil, err
@@ -157,8 +180,8 @@ func (d Deps) answer(ctx context.Context, e events.APIGatewayV2HTTPRequest, r ap
 			return nil, api.NewProblem(api.CodeInvalidRequest, "The body is not the base64 it is said to be.")
 		}
 	}
-	if len(body) > api.MaxBody {
-		return nil, api.NewProblem(api.CodeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", api.MaxBody))
+	if most := maxBody(r); len(body) > most {
+		return nil, api.NewProblem(api.CodeTooLarge, fmt.Sprintf("The body is larger than %d bytes.", most))
 	}
 	if key, ok := e.Headers["idempotency-key"]; ok && r.Idempotent {
 		if err := api.CheckIdempotencyKey(key); err != nil {
@@ -175,6 +198,14 @@ func (d Deps) answer(ctx context.Context, e events.APIGatewayV2HTTPRequest, r ap
 	return run.run(ctx, c, body)
 }
 
+// maxBody is the largest body that a route takes, in bytes.
+func maxBody(r api.Route) int {
+	if r.Caller == api.CallerWebhook {
+		return api.MaxWebhookBody
+	}
+	return api.MaxBody
+}
+
 // respond writes an answer as JSON.
 func respond(answer any) (events.APIGatewayV2HTTPResponse, error) {
 	switch a := answer.(type) {
@@ -185,11 +216,15 @@ func respond(answer any) (events.APIGatewayV2HTTPResponse, error) {
 		h["cache-control"] = fmt.Sprintf("public, max-age=%d", int(a.maxAge.Seconds()))
 		return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusOK, Headers: h, Body: string(a.body)}, nil
 	}
+	status := http.StatusOK
+	if a, ok := answer.(interface{ content() any }); ok {
+		status, answer = http.StatusAccepted, a.content()
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		panic(err) // an answer is ours: it can be written
 	}
-	return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusOK, Headers: headers("application/json"), Body: string(body)}, nil
+	return events.APIGatewayV2HTTPResponse{StatusCode: status, Headers: headers("application/json"), Body: string(body)}, nil
 }
 
 // headers are those of every answer.

@@ -103,6 +103,7 @@ func functions(d handler.Deps) map[string]handler.Func {
 		"enroll": handler.Enroll(d), "verify": handler.Verify(d), "check": handler.Check(d),
 		"rotate-backup": handler.RotateBackup(d), "disable": handler.Disable(d),
 		"status": handler.Status(d), "challenge": handler.Challenge(d), "jwks": handler.JWKS(d),
+		"reset-request": handler.ResetRequest(d), "reset-review": handler.ResetReview(d), "identity-webhook": handler.IdentityWebhook(d),
 	}
 }
 
@@ -171,6 +172,7 @@ func (f faulty) History(ctx context.Context, u twofactor.UserID, p twofactor.Pag
 type caller struct {
 	authorizer *events.APIGatewayV2HTTPRequestContextAuthorizerDescription
 	idempotent string
+	signature  string // of a webhook
 	path       map[string]string
 	query      map[string]string
 	base64     bool
@@ -230,6 +232,9 @@ func (w *world) do(c caller, route, body string) answer {
 	}
 	if c.idempotent != "" {
 		e.Headers["idempotency-key"] = c.idempotent
+	}
+	if c.signature != "" {
+		e.Headers["persona-signature"] = c.signature
 	}
 	if c.base64 {
 		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString([]byte(body)), true

@@ -24,6 +24,7 @@ func problemOf(err error) *api.Problem {
 		locked  *twofactor.Locked
 		forbid  *twofactor.Forbidden
 		stale   *twofactor.Reauthenticate
+		limit   *twofactor.ResetLimit
 	)
 	switch {
 	case errors.As(err, &problem):
@@ -52,6 +53,16 @@ func problemOf(err error) *api.Problem {
 		p := api.NewProblem(api.CodeReauthenticate, "")
 		p.MaxAge = seconds(stale.MaxAge)
 		return p
+	case errors.As(err, &limit):
+		p := api.NewProblem(api.CodeResetLimit, "")
+		p.LockedUntil = limit.Until
+		return p
+	case errors.Is(err, twofactor.ErrNoReset):
+		return api.NewProblem(api.CodeNotFound, "There is no such case.")
+	case errors.Is(err, twofactor.ErrOwnCase):
+		return api.NewProblem(api.CodeForbidden, "Nobody decides on their own account.")
+	case errors.Is(err, twofactor.ErrCaseChanged):
+		return api.NewProblem(api.CodeConflict, "The case has changed, or was decided. Look at it again.")
 	case errors.Is(err, twofactor.ErrSuspended):
 		return api.NewProblem(api.CodeSuspended, "")
 	case errors.Is(err, twofactor.ErrNotEnabled):
@@ -94,7 +105,7 @@ func (d Deps) problem(ctx context.Context, e events.APIGatewayV2HTTPRequest, err
 		h["www-authenticate"] = "Bearer"
 	case api.CodeReauthenticate: // RFC 9470 §3
 		h["www-authenticate"] = fmt.Sprintf(`Bearer error="insufficient_user_authentication", max_age=%d`, p.MaxAge)
-	case api.CodeLocked:
+	case api.CodeLocked, api.CodeResetLimit:
 		h["retry-after"] = strconv.Itoa(max(1, ceil(p.LockedUntil.Sub(now))))
 	case api.CodeUnavailable:
 		h["retry-after"] = "1"

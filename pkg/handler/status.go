@@ -64,16 +64,23 @@ func (d Deps) history(ctx context.Context, c call, _ nothing) (api.HistoryRespon
 	}
 	out := api.HistoryResponse{Events: []api.HistoryEvent{}}
 	for _, e := range list.Events {
-		out.Events = append(out.Events, api.HistoryEvent{
-			ID: e.ID, At: e.At, Type: string(e.Type), Outcome: string(e.Outcome),
-			Method: or(string(e.Method), string(twofactor.MethodNone)), Actor: string(e.Actor), IP: e.IP,
-			UserAgent: e.UserAgent, Operation: string(e.Operation), Reason: e.Reason,
-		})
+		if e.Actor == twofactor.ActorReviewer { // where they sit is not the user's to know
+			e.IP, e.UserAgent = "", ""
+		}
+		out.Events = append(out.Events, historyEvent(e))
 	}
 	if list.Next != "" {
 		out.Next = &list.Next
 	}
 	return out, nil
+}
+
+func historyEvent(e twofactor.Event) api.HistoryEvent {
+	return api.HistoryEvent{
+		ID: e.ID, At: e.At, Type: string(e.Type), Outcome: string(e.Outcome),
+		Method: or(string(e.Method), string(twofactor.MethodNone)), Actor: string(e.Actor), IP: e.IP,
+		UserAgent: e.UserAgent, Operation: string(e.Operation), Reason: e.Reason,
+	}
 }
 
 // given is a time, or nil for none.

@@ -46,6 +46,15 @@ func opened[T any](ctx context.Context, d Deps, open func(twofactor.AEAD, string
 	return none, fmt.Errorf("%w: %w", verdict, failed)
 }
 
+// sealChallenge seals a challenge for a response.
+func (d Deps) sealChallenge(ctx context.Context, c twofactor.Challenge) (string, error) {
+	keys, err := d.keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	return token.SealChallenge(keys.Challenge, c)
+}
+
 // sealGrant seals a grant for a response; none is empty.
 func (d Deps) sealGrant(ctx context.Context, g *twofactor.Grant) (string, error) {
 	if g == nil {

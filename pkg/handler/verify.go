@@ -23,6 +23,11 @@ func (d Deps) verify(ctx context.Context, c call, in api.VerifyRequest) (out api
 	}
 	// From here on the code is spent. Should signing fail, the same request gets the same answer once it works.
 	out = api.VerifyResponse{State: string(signIn.State), BackupCode: grouped(signIn.BackupCode)}
+	if signIn.Enroll != nil {
+		out.EnrollmentRequired, out.ExpiresAt = true, &signIn.Enroll.ExpiresAt
+		out.Challenge, err = d.sealChallenge(ctx, *signIn.Enroll)
+		return out, err
+	}
 	if out.Grant, err = d.sealGrant(ctx, signIn.Grant); err != nil {
 		return out, err
 	}

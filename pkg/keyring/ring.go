@@ -127,6 +127,9 @@ func (r *Ring) Rules(ctx context.Context) (twofactor.Keys, error) {
 	if k.Codes != nil { // a nil pointer would be an interface that is not nil
 		rules.Codes = k.Codes
 	}
+	if k.Links != nil {
+		rules.Links = k.Links
+	}
 	return rules, nil
 }
 
@@ -137,7 +140,7 @@ func (r *Ring) Tokens(ctx context.Context) (token.Keys, error) {
 	if err != nil {
 		return token.Keys{}, err
 	}
-	tokens := token.Keys{Challenge: k.Challenge}
+	tokens := token.Keys{Challenge: k.Challenge, IDs: k.IDs}
 	if k.Signing != nil {
 		tokens.Signer = k.Signing
 	}

@@ -1,7 +1,9 @@
-// Package notify takes what the stream of accounts delivers to where it is read: the history of each user.
+// Package notify takes what the stream of accounts delivers to where it is read: the history of each user, and the queue of
+// mails.
 //
 // The stream delivers every version at least once, and in order for each user. So everything here can be done again: an
-// event has the same id however often it comes, and what has been erased is erased once more after it has come back.
+// event has the same id however often it comes, a mail that was asked for twice is sent once or twice but never not at all,
+// and what has been erased is erased once more after it has come back.
 package notify
 
 import (
@@ -9,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -19,29 +23,39 @@ type HistoryStore interface {
 	EraseHistory(ctx context.Context, user twofactor.UserID, before twofactor.Event) error
 }
 
-// History returns a function that writes the events of versions, as the stream delivers them, to the history. An erased
+// Sinks are where versions go.
+type Sinks struct {
+	History HistoryStore
+	// Mails queues jobs, durably. Without it no mail is sent.
+	Mails func(context.Context, []twofactor.MailJob) error
+	// Park keeps a record that cannot be decoded, so that it holds up no other; replayed, it is decoded again. Without it
+	// such a record comes again and again, and all that follows it waits. It is for [Records] only.
+	Park func(context.Context, events.DynamoDBEventRecord) error
+}
+
+// Versions returns a function that takes versions, as the stream delivers them, to the history and the mail queue. An erased
 // event removes the history older than itself, so that all that remains of the user is that event.
 //
-// When it returns nil, everything is in the store. Otherwise some of it may be, and the whole batch has to come again;
-// a user whose write failed holds up no other.
-func History(store HistoryStore) func(context.Context, []twofactor.Version) error {
+// When it returns nil, everything is there. Otherwise some of it may be, and the whole batch has to come again; a user
+// whose write failed holds up no other.
+func Versions(to Sinks) func(context.Context, []twofactor.Version) error {
 	return func(ctx context.Context, batch []twofactor.Version) error {
 		var all error
-		for _, err := range writeAll(ctx, store, batch) {
+		for _, err := range to.writeAll(ctx, batch) {
 			all = errors.Join(all, err)
 		}
 		return all
 	}
 }
 
-// writeAll writes the events of a batch and returns what failed, by user. Users are written at the same time, each in the
+// writeAll takes a batch to the sinks and returns what failed, by user. Users are written at the same time, each in the
 // order of their versions, in one write: an engine which commits in groups needs one commit for a batch, not one for each
 // version. So of a write that failed it is not known which versions it has stored.
-func writeAll(ctx context.Context, store HistoryStore, batch []twofactor.Version) map[twofactor.UserID]error {
-	events := map[twofactor.UserID][]twofactor.Event{}
+func (to Sinks) writeAll(ctx context.Context, batch []twofactor.Version) map[twofactor.UserID]error {
+	versions := map[twofactor.UserID][]twofactor.Version{}
 	for _, v := range batch {
 		if len(v.Events) > 0 {
-			events[v.User] = append(events[v.User], v.Events...)
+			versions[v.User] = append(versions[v.User], v)
 		}
 	}
 	var (
@@ -49,9 +63,9 @@ func writeAll(ctx context.Context, store HistoryStore, batch []twofactor.Version
 		mu     sync.Mutex
 		failed = map[twofactor.UserID]error{}
 	)
-	for user, happened := range events { // at most as many as the batch is long
+	for user, list := range versions { // at most as many as the batch is long
 		wait.Go(func() {
-			if err := write(ctx, store, user, happened); err != nil {
+			if err := to.write(ctx, user, list); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				failed[user] = err
@@ -62,19 +76,35 @@ func writeAll(ctx context.Context, store HistoryStore, batch []twofactor.Version
 	return failed
 }
 
-// write appends one user's events, then erases what an erased event among them ends. In this order, a batch that comes
-// again brings back nothing for longer than itself.
-func write(ctx context.Context, store HistoryStore, user twofactor.UserID, happened []twofactor.Event) error {
-	if err := store.Append(ctx, user, happened); err != nil {
+// write appends one user's events, erases what an erased event among them ends, and asks for the mails. In this order, a
+// batch that comes again brings back nothing for longer than itself, and a mail finds its event in the history.
+func (to Sinks) write(ctx context.Context, user twofactor.UserID, versions []twofactor.Version) error {
+	var happened []twofactor.Event
+	var mails []twofactor.MailJob
+	for _, v := range versions {
+		for _, e := range v.Events {
+			if e.Type != twofactor.EventMailRequested { // asks for a mail, and is nothing that happened
+				happened = append(happened, e)
+			}
+		}
+		mails = append(mails, MailJobs(v)...)
+	}
+	if err := to.History.Append(ctx, user, happened); err != nil {
 		return fmt.Errorf("notify: history: %w", err)
 	}
 	for _, e := range happened {
 		if e.Type != twofactor.EventErased {
 			continue
 		}
-		if err := store.EraseHistory(ctx, user, e); err != nil {
+		if err := to.History.EraseHistory(ctx, user, e); err != nil {
 			return fmt.Errorf("notify: erasing history: %w", err)
 		}
+	}
+	if to.Mails == nil || len(mails) == 0 {
+		return nil
+	}
+	if err := to.Mails(ctx, mails); err != nil {
+		return fmt.Errorf("notify: mails: %w", err)
 	}
 	return nil
 }

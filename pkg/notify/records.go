@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -14,13 +15,12 @@ import (
 // that is no account, or the removal of one.
 type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool, err error)
 
-// Records returns a function that writes what DynamoDB's stream delivers to the history, as [History] does, and reports
+// Records returns a function that takes what DynamoDB's stream delivers to the sinks, as [Versions] does, and reports
 // the records that it could not write. Lambda brings those again, and all that follow the first of them.
 //
 // A user whose write failed has all their records of the batch reported, and nobody else's. A record that cannot be
-// decoded is reported and logged: what a newer release has written, that release will decode. Its user's other records are
-// written nevertheless; they will come once more.
-func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+// decoded is logged and parked; one that cannot be parked is reported. Its user's other records are written nevertheless.
+func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		var batch []twofactor.Version
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
@@ -29,8 +29,8 @@ func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.C
 			v, ok, err := decode(r)
 			switch {
 			case err != nil: // says what is wrong, not what the record holds
-				bad[i] = true
-				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "cause", err)
+				bad[i] = to.park(ctx, r) != nil
+				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "parked", !bad[i], "cause", err)
 			case ok:
 				of[i] = v.User
 				batch = append(batch, v)
@@ -38,7 +38,7 @@ func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.C
 		}
 		ctx, cancel := inTime(ctx)
 		defer cancel()
-		failed := writeAll(ctx, store, batch)
+		failed := to.writeAll(ctx, batch)
 		for _, err := range failed {
 			log.ErrorContext(ctx, "history not written", "cause", err)
 		}
@@ -51,6 +51,15 @@ func Records(store HistoryStore, decode Decode, log *slog.Logger) func(context.C
 		}
 		return report, nil
 	}
+}
+
+var errNoPark = errors.New("there is nowhere to park")
+
+func (to Sinks) park(ctx context.Context, r events.DynamoDBEventRecord) error {
+	if to.Park == nil {
+		return errNoPark
+	}
+	return to.Park(ctx, r)
 }
 
 // spare is what remains of the function's time to report what it could not write. Killed, it would have to begin again.

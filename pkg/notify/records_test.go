@@ -107,7 +107,7 @@ func TestRecords(t *testing.T) {
 				}
 				return nil
 			}}
-			response, err := notify.Records(store, s.decode, discard())(t.Context(), events.DynamoDBEvent{Records: s.records})
+			response, err := notify.Records(notify.Sinks{History: store}, s.decode, discard())(t.Context(), events.DynamoDBEvent{Records: s.records})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +135,7 @@ func TestReport(t *testing.T) {
 		if name == "one" {
 			e.Records = s.records
 		}
-		response, err := notify.Records(&history{}, s.decode, discard())(t.Context(), e)
+		response, err := notify.Records(notify.Sinks{History: &history{}}, s.decode, discard())(t.Context(), e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestLog(t *testing.T) {
 	s.add(nil, garbage)
 	var log bytes.Buffer
 	store := &history{fault: func(twofactor.UserID, string, bool) error { return errFault }}
-	if _, err := notify.Records(store, s.decode, slog.New(slog.NewJSONHandler(&log, nil)))(t.Context(), events.DynamoDBEvent{Records: s.records}); err != nil {
+	if _, err := notify.Records(notify.Sinks{History: store}, s.decode, slog.New(slog.NewJSONHandler(&log, nil)))(t.Context(), events.DynamoDBEvent{Records: s.records}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{errFault.Error(), errDecode.Error(), "event-1", "1001"} {
@@ -195,7 +195,7 @@ func TestReportsInTime(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), left)
 				defer cancel()
 				begun := time.Now()
-				response, err := notify.Records(waiting{}, s.decode, discard())(ctx, events.DynamoDBEvent{Records: s.records})
+				response, err := notify.Records(notify.Sinks{History: waiting{}}, s.decode, discard())(ctx, events.DynamoDBEvent{Records: s.records})
 				if err != nil || !cmp.Equal(reported(t, s.records, response), []int{0}) {
 					t.Errorf("reported %v, %v; want the record", response, err)
 				}
@@ -224,7 +224,7 @@ func TestStream(t *testing.T) {
 			s.add(&v, "")
 		}
 		plain := &history{}
-		if _, err := notify.Records(plain, s.decode, discard())(t.Context(), events.DynamoDBEvent{Records: s.records}); err != nil {
+		if _, err := notify.Records(notify.Sinks{History: plain}, s.decode, discard())(t.Context(), events.DynamoDBEvent{Records: s.records}); err != nil {
 			t.Fatal(err)
 		}
 
@@ -249,7 +249,7 @@ func TestStream(t *testing.T) {
 			}
 			return s.decode(r)
 		}
-		function := notify.Records(store, decode, discard())
+		function := notify.Records(notify.Sinks{History: store}, decode, discard())
 		repeats := rapid.IntRange(0, 5).Draw(t, "repeats")
 		for at := 0; at < len(s.records); {
 			batch := s.records[at:rapid.IntRange(at+1, len(s.records)).Draw(t, "end")]

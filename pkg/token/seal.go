@@ -23,6 +23,7 @@ var ErrInvalid = errors.New("token: not one of ours")
 type Keys struct {
 	Challenge twofactor.AEAD // challenges and grants
 	Signer    Signer         // assertions
+	IDs       DAEAD          // ids of resets
 }
 
 // maxLength is the longest token in characters. It leaves the rest of a body of 8 KB as much again, and holds a challenge

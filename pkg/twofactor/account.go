@@ -78,6 +78,7 @@ type Enrolment struct {
 	Authenticator Authenticator `json:"auth"`
 	BackupCode    *BackupCode   `json:"backup,omitempty"` // becomes active with the confirmation
 	Grant         Digest        `json:"grant,omitzero"`   // of the grant it was begun with, if any
+	Reset         Digest        `json:"reset,omitzero"`   // of the reset that it completes, if any
 	BegunAt       time.Time     `json:"begun"`
 	Failures      int           `json:"failures,omitempty"`
 }
@@ -140,12 +141,13 @@ func (a *Authenticator) clone() *Authenticator {
 	return c
 }
 
-// tidy drops what has run out, so that the item stays small. Every rule checks times itself: nothing depends on tidy
-// having run, but for the record that a replacement has lapsed.
+// tidy drops what has run out, so that the item stays small, and moves a reset on. Every other rule checks times itself:
+// nothing depends on tidy having run, but for the record that a replacement has lapsed.
 func (a *Account) tidy(now time.Time) {
 	if a.Pending != nil && a.Pending.expired(now) {
 		a.lapse(now)
 	}
+	a.advanceReset(now)
 	if a.Grant != nil && !now.Before(a.Grant.ExpiresAt) {
 		a.Grant = nil
 	}

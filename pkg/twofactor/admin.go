@@ -23,7 +23,7 @@ func (r Rules) RemoveAuthenticator(a *Account, req Request, by Operator, now tim
 	if !a.Enabled() {
 		return refuse(ErrNotEnabled)
 	}
-	a.proofOfLife(req, now, ActorOperator)
+	a.cancelReset(req, Event{Actor: ActorOperator, By: by.Name, Reason: "admin_removed"}, now)
 	a.turnOff()
 	a.FreshSince = now
 	a.record(req, now, Event{Type: EventAdminRemoved, Actor: ActorOperator, By: by.Name, Reason: by.Reason})

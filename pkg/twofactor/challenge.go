@@ -28,6 +28,7 @@ type Challenge struct {
 	Nonce       string    `json:"nonce,omitempty"` // the host's, for its pending sign-in
 	AMR         []string  `json:"amr,omitempty"`   // what the host has checked
 	Subject     *Subject  `json:"subject,omitempty"`
+	Reset       Digest    `json:"reset,omitzero"` // that its enrolment completes: its mailed link was right
 	ExpiresAt   time.Time `json:"exp"`
 }
 
@@ -46,13 +47,15 @@ func (a *Account) issued(c Challenge, p Purpose) bool {
 	return c.User == a.User && c.Purpose == p && c.Incarnation == a.Incarnation && c.Epoch == a.Epoch
 }
 
-// admitsTo says whether the challenge can be used for this purpose now.
+// admitsTo says whether the challenge can be used for this purpose now. One that a mailed link has opened dies with what it
+// completes.
 func (a *Account) admitsTo(c Challenge, p Purpose, now time.Time) bool {
-	return a.issued(c, p) && !a.spent(c) && !c.expired(now)
+	return a.issued(c, p) && !a.spent(c) && !c.expired(now) && (c.Reset == (Digest{}) || a.completes(c))
 }
 
 // passChallenge is what comes before an authenticator code is compared at a sign-in: lock, retry, and whether the
-// challenge is still good. It is done when there is an answer or a verdict.
+// challenge is still good. It is done when there is an answer or a verdict. The lock is that of the authenticator in force:
+// it does not hold up whoever replaces that by a mailed link.
 //
 // Another code on the challenge of the newest success is a failure whatever the code: to compare it only with the
 // remembered one, and say so for nothing, would let whoever stole a challenge search for the code that opened it.
@@ -60,7 +63,7 @@ func (r Rules) passChallenge(a *Account, req Request, ch Challenge, p Purpose, n
 	if !a.issued(ch, p) {
 		return SignIn{}, true, refuse(ErrChallengeExpired)
 	}
-	if err := a.Codes.refuses(now); err != nil {
+	if err := a.Codes.refuses(now); err != nil && !a.completes(ch) {
 		return SignIn{}, true, err
 	}
 	if answer, again, err := r.repeated(a, req, ch, now); again {
@@ -104,7 +107,7 @@ type Offer struct {
 var reservedAMR = []string{"otp", "mfa", string(MethodBackupCode), string(MethodResetLink)}
 
 // Challenge says whether a second factor is due, and opens the way to it. Nothing is written unless the host told a new
-// address, name or language.
+// address, name or language, or something has become due.
 func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, error) {
 	contact, changed, err := r.noteContact(a, req.Request, req.Contact, now)
 	if err != nil {
@@ -126,6 +129,9 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 		if a.BackupCode != nil {
 			offer.Methods = append(offer.Methods, MethodBackupCode)
 		}
+		if r.Policy.Recovery == IdentityReview && a.Reset.Open() && a.Reset.State == ResetReady {
+			offer.Methods = append(offer.Methods, MethodResetLink)
+		}
 	case offer.Required:
 		purpose = PurposeEnroll
 		offer.EnrollmentRequired = true
@@ -138,8 +144,8 @@ func (r Rules) Challenge(a *Account, req NewChallenge, now time.Time) (Offer, er
 			Subject: req.Subject, ExpiresAt: now.Add(challengeFor),
 		}
 	}
-	if !changed {
-		return offer, errUnchanged
+	if changed {
+		return offer, nil
 	}
-	return offer, nil
+	return offer, a.unlessEvents()
 }

@@ -132,7 +132,7 @@ func (r Rules) spend(a *Account, req Request, op Operation, code string, now tim
 	case right:
 		a.Authenticator.accept(c.step)
 		a.Codes.succeed()
-		a.proofOfLife(req, now, ActorUser)
+		a.proofOfLife(req, now)
 		return nil
 	case spent:
 		return a.reused(a.Authenticator, req, op, now)

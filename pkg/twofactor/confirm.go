@@ -46,9 +46,9 @@ func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error
 		return Confirmed{ActivatedAt: a.Authenticator.ActivatedAt, BackupCode: code}, err
 	}
 	switch {
-	case req.Challenge != nil && a.Enabled():
+	case req.Challenge != nil && a.Enabled() && !a.completes(*req.Challenge):
 		return Confirmed{}, refuse(ErrAlreadyEnabled)
-	case a.Pending == nil:
+	case a.Pending == nil || !a.opens(req.Challenge):
 		return Confirmed{}, refuse(ErrEnrolmentExpired)
 	case a.Pending.ID != req.Enrolment:
 		return Confirmed{}, refuse(ErrEnrolmentReplaced)
@@ -104,7 +104,7 @@ func (r Rules) prepareActivation(a *Account, req Request, now time.Time) (next a
 		return activation{}, err
 	}
 	switch {
-	case a.BackupCode != nil: // a replacement keeps it
+	case a.BackupCode != nil && a.Pending.Reset == (Digest{}): // a replacement keeps it
 	case a.Pending.BackupCode != nil:
 		next.backup = a.Pending.BackupCode
 	default:
@@ -127,9 +127,13 @@ func (a *Account) activate(req Confirm, next activation, step totp.Step, now tim
 	}
 	next.authenticator.ActivatedAt = now
 	next.authenticator.accept(step)
+	reset := a.Pending.Reset != (Digest{})
 	a.Authenticator, a.Pending, a.Grant = &next.authenticator, nil, nil
 	a.record(req.Request, now, Event{Type: what, Method: MethodTOTP})
-	a.proofOfLife(req.Request, now, ActorUser)
+	if reset {
+		a.completeReset(req.Request, now)
+	}
+	a.proofOfLife(req.Request, now)
 	if next.backup != nil {
 		a.activateBackupCode(next.backup, req.Request, now)
 	}
@@ -138,6 +142,10 @@ func (a *Account) activate(req Confirm, next activation, step totp.Step, now tim
 	if req.Challenge != nil {
 		a.record(req.Request, now, Event{Type: EventLogin, Method: MethodTOTP})
 		signIn := a.signedIn(req.Request, *req.Challenge, MethodTOTP, true, now)
+		if reset {
+			a.SignIn.Reset = true
+			signIn = a.SignIn.answer(*req.Challenge)
+		}
 		answer.SignIn = &signIn
 	}
 	return answer
@@ -156,6 +164,16 @@ func (a *Account) confirmFailed(req Request, c compared, now time.Time) error {
 	return c.verdict(remaining)
 }
 
+// opens says whether the pending enrolment is of the kind that the challenge, or the session, can confirm: one that
+// completes a reset only by the challenge that the reset's link has opened, and that challenge no other.
+func (a *Account) opens(ch *Challenge) bool {
+	var reset Digest
+	if ch != nil {
+		reset = ch.Reset
+	}
+	return a.Pending.Reset == reset
+}
+
 func (a *Account) confirmOperation() Operation {
 	if a.Enabled() {
 		return OpReplace
@@ -166,8 +184,9 @@ func (a *Account) confirmOperation() Operation {
 // lapse ends a pending enrolment that was not confirmed. Whoever was moving to a new phone is told that the old one is
 // still the one.
 func (a *Account) lapse(now time.Time) {
+	moving := a.Enabled() && a.Pending.Reset == (Digest{})
 	a.Pending = nil
-	if a.Enabled() {
+	if moving {
 		a.record(Request{}, now, Event{Type: EventReplacementLapsed, Actor: ActorSystem})
 	}
 }

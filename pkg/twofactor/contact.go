@@ -48,11 +48,17 @@ const minPreviousFor = 7 * 24 * time.Hour
 
 // contact opens the stored contact; none is the zero Contact.
 func (r Rules) contact(a *Account) (Contact, error) {
-	var c Contact
 	if a.Contact == nil {
-		return c, nil
+		return Contact{}, nil
 	}
-	plaintext, err := a.open(r.Keys.Contacts, sealContact, *a.Contact)
+	return r.openContact(a, *a.Contact)
+}
+
+// previous opens the contact before the first recent change; there is one.
+func (r Rules) previous(a *Account) (Contact, error) { return r.openContact(a, a.Previous.Contact) }
+
+func (r Rules) openContact(a *Account, sealed Sealed) (c Contact, err error) {
+	plaintext, err := a.open(r.Keys.Contacts, sealContact, sealed)
 	if err != nil {
 		return c, err
 	}
@@ -99,6 +105,7 @@ func (r Rules) noteContact(a *Account, req Request, told Contact, now time.Time)
 		a.Previous.Until = now.Add(max(minPreviousFor, time.Duration(r.Policy.AddressHold)))
 		a.AddressChanged = now
 		a.record(req, now, Event{Type: EventAddressChanged, Actor: ActorHost})
+		a.returnReset(req, "address_changed", now)
 	}
 	return c, true, nil
 }

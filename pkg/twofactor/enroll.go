@@ -37,7 +37,11 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 	if req.Challenge != nil && !a.admitsTo(*req.Challenge, PurposeEnroll, now) {
 		return SetUp{}, refuse(ErrChallengeExpired)
 	}
-	if a.Enabled() {
+	var reset Digest
+	if req.Challenge != nil {
+		reset = req.Challenge.Reset
+	}
+	if a.Enabled() && reset == (Digest{}) {
 		return SetUp{}, refuse(ErrAlreadyEnabled)
 	}
 	if req.Challenge == nil && !a.fresh(req.AuthTime, now) { // first: a stale session is not shown a secret, either
@@ -50,7 +54,8 @@ func (r Rules) Enroll(a *Account, req Enroll, now time.Time) (SetUp, error) {
 	if err != nil {
 		return SetUp{}, err
 	}
-	a.begin(pending, req.Request, OpEnroll, now)
+	pending.Reset = reset
+	a.begin(pending, req.Request, a.confirmOperation(), now)
 	return setUp, nil
 }
 
@@ -73,7 +78,8 @@ func (r Rules) prepare(a *Account, req Request, secret totp.Secret, grant Digest
 		ID: a.enrolmentID(req, sealed), Authenticator: Authenticator{Secret: sealed, Params: totp.Default}, Grant: grant,
 		BegunAt: now,
 	}
-	if a.BackupCode == nil && r.Policy.BackupIssue == BeforeConfirm {
+	first := a.BackupCode == nil || ch != nil && a.completes(*ch)
+	if first && r.Policy.BackupIssue == BeforeConfirm {
 		if pending.BackupCode, _, err = r.newBackupCode(a, req, now); err != nil {
 			return nil, SetUp{}, err
 		}

@@ -21,6 +21,10 @@ var (
 	ErrMalformedCode     = errors.New("code does not have the form of one")
 	ErrKeyReused         = errors.New("the Idempotency-Key was used for another request")
 	ErrMethod            = errors.New("no such method")
+	ErrNoReset           = errors.New("there is no such reset")
+	ErrOwnCase           = errors.New("nobody decides on their own account")
+	ErrInquiryClosed     = errors.New("nobody can go on with this identity check")
+	ErrCaseChanged       = errors.New("the case has changed, or was decided")
 
 	// ErrUnavailable is returned when it could not be told who may get in: the store or the key ring failed, or too
 	// much happened at once. No outcome has been released, and the same request is safe to send again.
@@ -54,6 +58,14 @@ type Locked struct {
 
 // Error says until when.
 func (e *Locked) Error() string { return "locked until " + e.Until.Format(time.RFC3339) }
+
+// ResetLimit is the verdict on one recovery too many.
+type ResetLimit struct {
+	Until time.Time // when the next one can be asked for
+}
+
+// Error says until when.
+func (e *ResetLimit) Error() string { return "no reset before " + e.Until.Format(time.RFC3339) }
 
 // Forbidden is the verdict on what the policy does not allow.
 type Forbidden struct {

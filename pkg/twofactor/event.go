@@ -20,7 +20,8 @@ type Event struct {
 	UserAgent string    `json:"ua,omitempty"` // at most 128 bytes; written by whoever called
 	Operation Operation `json:"op,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
-	By        string    `json:"by,omitempty"` // the operator or reviewer; not shown to the user
+	By        string    `json:"by,omitempty"`   // the operator or reviewer; not shown to the user
+	Note      string    `json:"note,omitempty"` // a reviewer's; neither shown to the user nor mailed
 }
 
 // EventType is what happened. On the event bus every type but login and check means that it did happen.
@@ -47,7 +48,19 @@ const (
 	EventCodeRefused       EventType = "code_refused"
 	EventAddressChanged    EventType = "address_changed"
 	EventPasswordChanged   EventType = "password_changed"
+	EventResetRequested    EventType = "reset_requested"
+	EventIdentityPassed    EventType = "identity_passed"
+	EventIdentityFailed    EventType = "identity_failed"
+	EventResetApproval     EventType = "reset_approval" // the first of two
+	EventResetApproved     EventType = "reset_approved"
+	EventResetReturned     EventType = "reset_returned"
+	EventResetDenied       EventType = "reset_denied"
 	EventResetCanceled     EventType = "reset_canceled"
+	EventResetReady        EventType = "reset_ready"
+	EventResetCompleted    EventType = "reset_completed"
+	EventResetExpired      EventType = "reset_expired"
+	EventCaseViewed        EventType = "case_viewed"
+	EventMailRequested     EventType = "mail_requested" // a mail again, or a reminder; not in the history
 	EventAdminRemoved      EventType = "admin_removed"
 	EventErased            EventType = "erased"
 )
@@ -127,6 +140,7 @@ func (a *Account) record(req Request, now time.Time, e Event) {
 	e.UserAgent = cut(req.UserAgent, maxUserAgent)
 	e.Reason = cut(e.Reason, maxNote)
 	e.By = cut(e.By, maxNote)
+	e.Note = cut(e.Note, maxNote)
 	if e.Outcome == "" {
 		e.Outcome = Succeeded
 	}

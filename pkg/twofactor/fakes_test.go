@@ -103,7 +103,7 @@ func (broken) PrimaryID() uint32                                 { return 1 }
 func (broken) Compute(_ uint32, _ []byte, _ int) ([]byte, error) { return nil, errBroken }
 
 func testKeys() Keys {
-	return Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: prf{primary: 1}}
+	return Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: prf{primary: 1}, Links: prf{primary: 1}}
 }
 
 // memory is a Store in memory. It shares what it holds with those who load it: a rule that changed an account that it was

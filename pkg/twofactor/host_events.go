@@ -30,6 +30,7 @@ func (r Rules) AddressChanged(a *Account, req Request, email string, now time.Ti
 	case !a.AddressChanged.Equal(now): // the first address that is known here is a change nevertheless: the host says so
 		a.AddressChanged = now
 		a.record(req, now, Event{Type: EventAddressChanged, Actor: ActorHost})
+		a.returnReset(req, "address_changed", now)
 	}
 	return nil
 }

@@ -23,7 +23,9 @@ func (m *model) newAddress() {
 }
 
 // openReset stands for a recovery that somebody has asked for.
-func (m *model) openReset() { m.account.Reset = &Reset{State: ResetInReview, Subject: &Sealed{}} }
+func (m *model) openReset() {
+	m.account.Reset = &Reset{State: ResetInReview, Subject: &Sealed{}, ExpiresAt: m.now.Add(reviewFor)}
+}
 
 // newPhone is a user who has lost the old one and takes all the time there is.
 func (m *model) newPhone() {

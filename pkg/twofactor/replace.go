@@ -46,7 +46,7 @@ func (r Rules) Replace(a *Account, req Replace, now time.Time) (SetUp, error) {
 	if err != nil {
 		return SetUp{}, err
 	}
-	a.proofOfLife(req.Request, now, ActorUser)
+	a.proofOfLife(req.Request, now)
 	a.begin(pending, req.Request, OpReplace, now)
 	return setUp, nil
 }

@@ -138,13 +138,13 @@ func TestReplacementLapses(t *testing.T) {
 			w := enabledWorld(t, "standard")
 			setUp, err := w.replace(Replace{Request: w.request(), Code: w.phone.at(w.now)})
 			w.must(err)
-			lapse(w, setUp)
 			lapsed := 0
-			for _, e := range w.account.Events {
+			w.saw = func(e Event) {
 				if e.Type == EventReplacementLapsed && e.Actor == ActorSystem {
 					lapsed++
 				}
 			}
+			lapse(w, setUp)
 			if lapsed != 1 || w.account.Pending != nil {
 				t.Errorf("events %v, pending %v; want one replacement_lapsed and none", w.events(), w.account.Pending != nil)
 			}
@@ -166,10 +166,11 @@ func TestReplaceCancelsReset(t *testing.T) {
 			if withGrant {
 				req.Grant = w.backupSignIn().Grant
 			}
-			w.account.Reset = &Reset{State: state, Subject: &Sealed{}, Identity: &Sealed{}, CaseVersion: 3}
+			until := w.now.Add(time.Hour)
+			w.account.Reset = &Reset{State: state, EffectiveAt: until, ExpiresAt: until, Subject: &Sealed{}, Identity: &Sealed{}, CaseVersion: 3}
 			_, err := w.replace(req)
 			w.must(err)
-			want := &Reset{State: ResetCanceled, EnteredAt: w.now, CaseVersion: 4}
+			want := &Reset{State: ResetCanceled, EnteredAt: w.now, EffectiveAt: until, ExpiresAt: until, MailedAt: w.now, CaseVersion: 4}
 			if diff := cmp.Diff(want, w.account.Reset); diff != "" {
 				t.Errorf("%s, grant %v: reset (-want +got):\n%s", state, withGrant, diff)
 			}
@@ -189,25 +190,25 @@ func TestProofOfLife(t *testing.T) {
 		try    func(w *world, code string) error
 	}{"backup code", "standard", func(w *world, _ string) error { w.backupSignIn(); return nil }}) {
 		w := enabledWorld(t, route.preset)
-		w.account.Reset = &Reset{State: ResetReady}
+		w.account.Reset = &Reset{State: ResetReady, ExpiresAt: w.now.Add(reviewFor)}
 		w.must(route.try(w, w.phone.at(w.now)))
 		if open, want := w.account.Reset.Open(), route.name == "check"; open != want {
 			t.Errorf("%s: reset open %v, want %v", route.name, open, want)
 		}
 	}
 	w := enabledWorld(t, "standard")
-	w.account.Reset = &Reset{State: ResetReady}
+	w.account.Reset = &Reset{State: ResetReady, ExpiresAt: w.now.Add(reviewFor)}
 	if err := w.signIn(w.phone.wrong(w.now, 0)); !isErr[*WrongCode](err) || !w.account.Reset.Open() {
 		t.Errorf("wrong code: %v, reset open %v", err, w.account.Reset.Open())
 	}
 	setUp, err := w.replace(Replace{Request: w.request(), Code: w.phone.at(w.now)})
 	w.must(err)
-	w.account.Reset = &Reset{State: ResetReady} // asked for while the replacement was under way
+	w.account.Reset = &Reset{State: ResetReady, ExpiresAt: w.now.Add(reviewFor)} // asked for while the replacement was under way
 	newPhone := phone{secret: setUp.Secret}
 	if _, err := w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: newPhone.at(w.now)}); err != nil || w.account.Reset.Open() {
 		t.Errorf("confirmation: %v, reset open %v", err, w.account.Reset.Open())
 	}
-	w.account.Reset = &Reset{State: ResetReady}
+	w.account.Reset = &Reset{State: ResetReady, ExpiresAt: w.now.Add(reviewFor)}
 	w.remove()
 	if w.account.Reset.Open() {
 		t.Error("the reset of a removed authenticator is open")

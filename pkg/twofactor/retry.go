@@ -25,6 +25,7 @@ type Success struct {
 	At        time.Time `json:"at"`
 	Method    Method    `json:"method"`
 	Enrolled  bool      `json:"enrolled,omitempty"` // the sign-in set the factor up: its amr has no mfa
+	Reset     bool      `json:"reset,omitempty"`    // and a mailed link was before that
 	State     State     `json:"state"`
 }
 
@@ -41,6 +42,7 @@ type SignIn struct {
 	Assertion  *Assertion      // nil only in a retry that came after the assertion's end
 	BackupCode *RevealedBackup // when one was made
 	Grant      *Grant          // after a backup sign-in that left 2FA on
+	Enroll     *Challenge      // in the place of all others but State: the sign-in goes on into an enrolment
 }
 
 // Assertion is what the host is told. Package token signs it.
@@ -77,6 +79,8 @@ func (s *Success) answer(ch Challenge) SignIn {
 	switch {
 	case s.Method != MethodTOTP:
 		amr = append(amr, string(s.Method))
+	case s.Reset: // the factor is new, and a mailed link stood before it
+		amr = append(amr, string(MethodResetLink), "otp")
 	case s.Enrolled: // the factor is new, and only a password stood before it
 		amr = append(amr, "otp")
 	default:

@@ -20,6 +20,7 @@ type Keys struct {
 	Secrets  AEAD            // authenticator secrets
 	Contacts AEAD            // addresses
 	Codes    backupcode.Keys // derives and digests backup codes
+	Links    backupcode.Keys // derives the tokens of mailed links
 }
 
 // Sealed is a ciphertext and the generation it belongs to.
@@ -33,6 +34,8 @@ const (
 	sealAuthenticator = "authenticator"
 	sealPending       = "pending"
 	sealContact       = "contact"
+	sealSubject       = "subject"
+	sealIdentity      = "identity"
 )
 
 // seal seals plaintext for this account as a new generation.

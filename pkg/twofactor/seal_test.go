@@ -20,30 +20,30 @@ func TestKeysBreak(t *testing.T) {
 		ready func(s *served) func(context.Context) (any, error)
 		want  error
 	}{
-		{"secret does not open", Keys{broken{}, newBox("contacts"), prf{1}}, operations[0].ready, ErrSealed},
-		{"secret cannot be sealed", Keys{onlyDecrypt{newBox("secrets")}, newBox("contacts"), prf{1}}, operations[3].ready, ErrUnavailable},
-		{"secret cannot be sealed again", Keys{onlyDecrypt{newBox("secrets")}, newBox("contacts"), prf{1}}, operations[4].ready, ErrUnavailable},
-		{"backup code cannot be compared", Keys{newBox("secrets"), newBox("contacts"), broken{}}, operations[1].ready, ErrUnavailable},
-		{"backup code cannot be derived", Keys{newBox("secrets"), newBox("contacts"), broken{}}, operations[6].ready, ErrUnavailable},
-		{"backup key is gone", Keys{newBox("secrets"), newBox("contacts"), prf{0}}, operations[1].ready, ErrUnavailable},
-		{"contact cannot be sealed", Keys{newBox("secrets"), broken{}, prf{1}}, func(s *served) func(context.Context) (any, error) {
+		{"secret does not open", Keys{Secrets: broken{}, Contacts: newBox("contacts"), Codes: prf{1}}, operations[0].ready, ErrSealed},
+		{"secret cannot be sealed", Keys{Secrets: onlyDecrypt{newBox("secrets")}, Contacts: newBox("contacts"), Codes: prf{1}}, operations[3].ready, ErrUnavailable},
+		{"secret cannot be sealed again", Keys{Secrets: onlyDecrypt{newBox("secrets")}, Contacts: newBox("contacts"), Codes: prf{1}}, operations[4].ready, ErrUnavailable},
+		{"backup code cannot be compared", Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: broken{}}, operations[1].ready, ErrUnavailable},
+		{"backup code cannot be derived", Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: broken{}}, operations[6].ready, ErrUnavailable},
+		{"backup key is gone", Keys{Secrets: newBox("secrets"), Contacts: newBox("contacts"), Codes: prf{0}}, operations[1].ready, ErrUnavailable},
+		{"contact cannot be sealed", Keys{Secrets: newBox("secrets"), Contacts: broken{}, Codes: prf{1}}, func(s *served) func(context.Context) (any, error) {
 			return func(ctx context.Context) (any, error) {
 				return s.service.Challenge(ctx, NewChallenge{User: alice, Contact: Contact{Email: "a@example.com"}})
 			}
 		}, ErrUnavailable},
-		{"contact does not open", Keys{newBox("secrets"), broken{}, prf{1}}, func(s *served) func(context.Context) (any, error) {
+		{"contact does not open", Keys{Secrets: newBox("secrets"), Contacts: broken{}, Codes: prf{1}}, func(s *served) func(context.Context) (any, error) {
 			known(s)
 			return func(ctx context.Context) (any, error) {
 				return s.service.Challenge(ctx, NewChallenge{User: alice})
 			}
 		}, ErrSealed},
-		{"contact does not open, new address", Keys{newBox("secrets"), broken{}, prf{1}}, func(s *served) func(context.Context) (any, error) {
+		{"contact does not open, new address", Keys{Secrets: newBox("secrets"), Contacts: broken{}, Codes: prf{1}}, func(s *served) func(context.Context) (any, error) {
 			known(s)
 			return func(ctx context.Context) (any, error) {
 				return nil, s.service.AddressChanged(ctx, alice, s.request(), "b@example.com")
 			}
 		}, ErrSealed},
-		{"contact does not open, set-up", Keys{newBox("secrets"), broken{}, prf{1}}, func(s *served) func(context.Context) (any, error) {
+		{"contact does not open, set-up", Keys{Secrets: newBox("secrets"), Contacts: broken{}, Codes: prf{1}}, func(s *served) func(context.Context) (any, error) {
 			known(s)
 			return operations[3].ready(s)
 		}, ErrSealed},
@@ -86,14 +86,14 @@ func TestNewerKeys(t *testing.T) {
 			writes int
 		}{
 			"newer ones":  {func() (Keys, error) { return testKeys(), nil }, nil, 1},
-			"no others":   {func() (Keys, error) { return Keys{broken{}, broken{}, broken{}}, nil }, errBroken, 0},
+			"no others":   {func() (Keys, error) { return Keys{broken{}, broken{}, broken{}, nil}, nil }, errBroken, 0},
 			"none at all": {func() (Keys, error) { return Keys{}, errStore }, ErrUnavailable, 0},
 		} {
 			s, send := readied(t, op.preset, op.ready)
 			asked := 0
 			s.service.Keys = func(context.Context) (Keys, error) {
 				if asked++; asked == 1 {
-					return Keys{broken{}, broken{}, broken{}}, nil
+					return Keys{broken{}, broken{}, broken{}, nil}, nil
 				}
 				return c.then()
 			}

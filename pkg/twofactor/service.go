@@ -191,16 +191,24 @@ func (s *Service) Challenge(ctx context.Context, req NewChallenge) (Offer, error
 // HostSaw notes in the history what the host saw and what changes no account: a login without 2FA, a failed password,
 // a challenge issued.
 func (s *Service) HostSaw(ctx context.Context, user UserID, req Request, what EventType) error {
-	now := s.Now()
-	e := Event{
-		// Within a millisecond, which is the precision of At, the history sorts by the id.
-		ID: fmt.Sprintf("%06d%s", now.Nanosecond()%int(time.Millisecond), rand.Text()),
-		At: stored(now), Type: what, Outcome: Succeeded, Actor: ActorHost,
-		IP: cut(req.IP, maxNote), UserAgent: cut(req.UserAgent, maxUserAgent),
-	}
+	e := Event{Type: what, Outcome: Succeeded, Actor: ActorHost}
 	if what == EventPasswordFailed {
 		e.Outcome = Failed
 	}
+	return s.note(ctx, user, req, e)
+}
+
+// CaseViewed notes in the history that a reviewer has looked at a case.
+func (s *Service) CaseViewed(ctx context.Context, user UserID, req Request, by Reviewer) error {
+	return s.note(ctx, user, req, Event{Type: EventCaseViewed, Outcome: Succeeded, Actor: ActorReviewer, By: cut(string(by.User), maxNote)})
+}
+
+// note appends to the history what changes no account.
+func (s *Service) note(ctx context.Context, user UserID, req Request, e Event) error {
+	now := s.Now()
+	// Within a millisecond, which is the precision of At, the history sorts by the id.
+	e.ID = fmt.Sprintf("%06d%s", now.Nanosecond()%int(time.Millisecond), rand.Text())
+	e.At, e.IP, e.UserAgent = stored(now), cut(req.IP, maxNote), cut(req.UserAgent, maxUserAgent)
 	if err := s.Store.Append(ctx, user, []Event{e}); err != nil {
 		return unavailable(err)
 	}
@@ -232,6 +240,81 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, user UserID, req Requ
 	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.RemoveAuthenticator(a, req, by, now) })
 }
 
+// RequestReset runs [Rules.RequestReset].
+func (s *Service) RequestReset(ctx context.Context, req RequestReset) (ResetRequested, error) {
+	return decide(ctx, s, req.Challenge.User, func(r Rules, a *Account, now time.Time) (ResetRequested, error) {
+		return r.RequestReset(a, req, now)
+	})
+}
+
+// ShowLink runs [Rules.ShowLink].
+func (s *Service) ShowLink(ctx context.Context, user UserID, token string) (LinkShown, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (LinkShown, error) { return r.ShowLink(a, token, now) })
+}
+
+// CancelByLink runs [Rules.CancelByLink].
+func (s *Service) CancelByLink(ctx context.Context, user UserID, req Request, token string) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.CancelByLink(a, req, token, now) })
+}
+
+// CancelReset runs [Rules.CancelReset].
+func (s *Service) CancelReset(ctx context.Context, user UserID, req Request) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.CancelReset(a, req, now) })
+}
+
+// IdentityCheck runs [Rules.IdentityCheck].
+func (s *Service) IdentityCheck(ctx context.Context, user UserID, token string) (IdentityCheck, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, _ time.Time) (IdentityCheck, error) { return r.IdentityCheck(a, token) })
+}
+
+// InquiryBegun runs [Rules.InquiryBegun].
+func (s *Service) InquiryBegun(ctx context.Context, user UserID, check IdentityCheck) error {
+	return s.act(ctx, user, func(r Rules, a *Account, _ time.Time) error { return r.InquiryBegun(a, check) })
+}
+
+// IdentityResult runs [Rules.IdentityResult].
+func (s *Service) IdentityResult(ctx context.Context, user UserID, result IdentityResult) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.IdentityResult(a, result, now) })
+}
+
+// Case runs [Rules.Case].
+func (s *Service) Case(ctx context.Context, user UserID, resetID string, reviewer Reviewer) (Case, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Case, error) { return r.Case(a, resetID, reviewer, now) })
+}
+
+// Review runs [Rules.Review].
+func (s *Service) Review(ctx context.Context, user UserID, req Review) (Reviewed, error) {
+	return decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (Reviewed, error) { return r.Review(a, req, now) })
+}
+
+// NoticeBounced runs [Rules.NoticeBounced].
+func (s *Service) NoticeBounced(ctx context.Context, user UserID, resetID string) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.NoticeBounced(a, resetID, now) })
+}
+
+// Sweep runs [Rules.Sweep].
+func (s *Service) Sweep(ctx context.Context, user UserID) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Sweep(a, now) })
+}
+
+// Reset returns the user's reset, open or closed a while ago; nil if there is none.
+func (s *Service) Reset(ctx context.Context, user UserID) (*Reset, error) {
+	account, err := s.load(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	return account.Reset, nil
+}
+
+// Due lists accounts by what they wait for; the list may lag behind.
+func (s *Service) Due(ctx context.Context, waiting Waiting, page Page) (DuePage, error) {
+	due, err := s.Store.Due(ctx, waiting, page)
+	if err != nil && !errors.Is(err, ErrCursor) {
+		return DuePage{}, unavailable(err)
+	}
+	return due, err
+}
+
 // act is decide for a rule without an answer.
 func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Account, time.Time) error) error {
 	_, err := decide(ctx, s, user, func(r Rules, a *Account, now time.Time) (struct{}, error) {
@@ -240,13 +323,14 @@ func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Accoun
 	return err
 }
 
-// Status returns how the user's account stands.
+// Status returns how the user's account stands, with what time has done to it and nobody has stored yet.
 func (s *Service) Status(ctx context.Context, user UserID) (Status, error) {
 	account, err := s.load(ctx, user)
 	if err != nil {
 		return Status{}, err
 	}
-	return account.Status(s.now()), nil
+	now := s.now()
+	return account.next("", now).Status(now), nil
 }
 
 // History lists the user's events, newest first. The error is [ErrCursor] for a cursor that was never given.

@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/backupcode"
@@ -44,8 +45,8 @@ func (r Rules) Verify(a *Account, req Verify, now time.Time) (SignIn, error) {
 		return r.verifyTOTP(a, req, now)
 	case MethodBackupCode:
 		return r.verifyBackupCode(a, req, now)
-	case MethodResetLink: // good only while a reset is ready
-		return SignIn{}, refuse(ErrLinkExpired)
+	case MethodResetLink:
+		return r.verifyResetLink(a, req, now)
 	}
 	return SignIn{}, refuse(ErrMethod)
 }
@@ -120,7 +121,7 @@ func (r Rules) verifyBackupCode(a *Account, req Verify, now time.Time) (SignIn, 
 func (r Rules) backupSignIn(a *Account, req Verify, next *BackupCode, now time.Time) SignIn {
 	a.record(req.Request, now, Event{Type: EventBackupCodeUsed, Method: MethodBackupCode})
 	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodBackupCode})
-	a.proofOfLife(req.Request, now, ActorUser)
+	a.proofOfLife(req.Request, now)
 	a.BackupCode, a.Backups, a.FreshSince = nil, BackupThrottle{}, now
 
 	switch r.Policy.BackupUse {
@@ -135,4 +136,56 @@ func (r Rules) backupSignIn(a *Account, req Verify, next *BackupCode, now time.T
 		answer.Grant = a.grant(req.Request, GrantAny, now)
 	}
 	return answer
+}
+
+// verifyResetLink is the sign-in that a reset ends with: the mailed link is its second factor. What is compared here are
+// 128 bits, so a wrong link is neither written nor counted.
+//
+// Where 2FA is optional the link turns it off. Where it is required nothing is removed yet: the sign-in goes on into an
+// enrolment, whose confirmation replaces the authenticator and completes the reset, so that the account is never left with
+// a password alone.
+func (r Rules) verifyResetLink(a *Account, req Verify, now time.Time) (SignIn, error) {
+	if !a.issued(req.Challenge, PurposeVerify) {
+		return SignIn{}, refuse(ErrChallengeExpired)
+	}
+	if answer, again, err := r.repeated(a, req.Request, req.Challenge, now); again {
+		return answer, err
+	}
+	if !a.admitsTo(req.Challenge, PurposeVerify, now) {
+		return SignIn{}, refuse(ErrChallengeExpired)
+	}
+	if r.Policy.Recovery != IdentityReview { // any more
+		return SignIn{}, refuse(&Forbidden{Setting: "recovery"})
+	}
+	if _, err := r.openLink(a, req.Code, LinkSignIn); err != nil {
+		return SignIn{}, err
+	}
+	if err := a.crowded(); err != nil {
+		return SignIn{}, err
+	}
+	if r.Policy.Enforcement == Required {
+		enrol := req.Challenge
+		enrol.ID, enrol.Purpose, enrol.Reset = req.ID.Derive("enroll"), PurposeEnroll, a.Reset.mark()
+		enrol.Subject, enrol.ExpiresAt = nil, now.Add(challengeFor)
+		return SignIn{State: StateEnabled, Enroll: &enrol}, a.unlessEvents()
+	}
+	a.completeReset(req.Request, now)
+	a.turnOff()
+	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodResetLink})
+	return a.signedIn(req.Request, req.Challenge, MethodResetLink, false, now), nil
+}
+
+// mark names the reset and its round, for a challenge that goes on with it.
+func (r *Reset) mark() Digest { return NewDigest("reset", r.ID, strconv.FormatInt(r.Round, 10)) }
+
+// completes says whether the enrolment that this challenge opens completes the reset that is ready.
+func (a *Account) completes(ch Challenge) bool {
+	return ch.Purpose == PurposeEnroll && a.Reset.Open() && a.Reset.State == ResetReady && ch.Reset == a.Reset.mark()
+}
+
+// completeReset is the end that a reset was asked for. What was guessed at the lost authenticator is over.
+func (a *Account) completeReset(req Request, now time.Time) {
+	a.closeReset(ResetCompleted, now)
+	a.record(req, now, Event{Type: EventResetCompleted, Method: MethodResetLink})
+	a.Codes, a.Backups, a.Grant, a.FreshSince = CodeThrottle{}, BackupThrottle{}, nil, now
 }

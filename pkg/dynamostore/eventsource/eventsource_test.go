@@ -198,7 +198,7 @@ func TestHistory(t *testing.T) {
 	var wait sync.WaitGroup
 	ctx, end := context.WithCancel(t.Context())
 	for range 2 {
-		function := notify.Records(&flaky{tab.Store}, dynamostore.DecodeRecord, slog.New(slog.DiscardHandler))
+		function := notify.Records(notify.Sinks{History: &flaky{tab.Store}}, dynamostore.DecodeRecord, slog.New(slog.DiscardHandler))
 		wait.Go(func() {
 			if err := Run(ctx, tab.config, tab.name, slog.New(slog.DiscardHandler), function); !errors.Is(err, context.Canceled) {
 				t.Error(err)

@@ -7,6 +7,11 @@ set -u
 cd "$(dirname "$0")/../../.." || exit
 pins=$PWD/pkg/needs/tools
 mkdir -p .tools
+# One at a time: another run may be fetching the same. Where there is no flock, whoever runs two takes care.
+if command -v flock >/dev/null; then
+	exec 9>.tools/lock
+	flock 9
+fi
 
 # Each of these fills the folder that it is called in. The lock has the digest of what npm fetches, and npm checks it.
 dynamodb() {

@@ -1,0 +1,36 @@
+// Reset-request starts, continues and cancels a recovery.
+package main
+
+import (
+	"log"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/environment"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/identity"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+func main() {
+	env := environment.Must(environment.ToAskPersona)
+	store := dynamostore.New(env.DynamoDB, env.Tables)
+	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.Challenge, keyring.IDs, keyring.Links, keyring.Contact)
+	persona, err := identity.New(identity.Config{
+		URL: env.Persona.URL, Template: env.Persona.Template, ReturnTo: env.Persona.ReturnTo,
+		APIKey: identity.NewSecrets(identity.SecretsManager(env.SecretsManager, env.Persona.APIKey), time.Now),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	lambda.Start(handler.ResetRequest(handler.Deps{
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
+		Keys:     keys.Tokens,
+		Identity: identity.Checks{Client: persona},
+		Settings: env.Settings,
+		Log:      env.Log,
+	}))
+}
