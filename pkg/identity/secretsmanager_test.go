@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -34,7 +35,7 @@ func TestSecretsManager(t *testing.T) {
 	t.Parallel()
 	cfg := awsConfig(needs.KMS(t))
 	admin := secretsmanager.NewFromConfig(cfg)
-	name := "nightlatch/persona-webhook-" + t.Name()
+	name := "nightlatch/persona-webhook-" + rand.Text() // all tests of the process share it
 	made, err := admin.CreateSecret(t.Context(), &secretsmanager.CreateSecretInput{Name: &name, SecretString: aws.String(secret)})
 	if err != nil {
 		t.Fatal(err)
