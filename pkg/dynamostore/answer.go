@@ -24,8 +24,20 @@ type whole struct {
 	timeout time.Duration
 }
 
-// Do makes one attempt.
+// Do makes one attempt. After one that failed the connections that are kept are not trusted any more: a function that was
+// frozen finds all of them dead, since the time after which they would be closed stands still meanwhile. Each further
+// attempt would take the next dead one; so it opens its own.
 func (w whole) Do(request *http.Request) (*http.Response, error) {
+	answer, err := w.attempt(request)
+	if err != nil {
+		if kept, ok := w.client.(interface{ CloseIdleConnections() }); ok {
+			kept.CloseIdleConnections()
+		}
+	}
+	return answer, err
+}
+
+func (w whole) attempt(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(request.Context(), w.timeout)
 	defer cancel()
 	answer, err := w.client.Do(request.WithContext(ctx))

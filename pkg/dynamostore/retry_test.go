@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
@@ -146,11 +145,11 @@ func TestClient(t *testing.T) {
 	if client.timeout != attemptTimeout {
 		t.Errorf("attempts end after %v, want %v", client.timeout, attemptTimeout)
 	}
-	own, ok := client.client.(*awshttp.BuildableClient)
+	own, ok := client.client.(*http.Client)
 	if !ok {
 		t.Fatalf("client %T", client.client)
 	}
-	if n := own.GetTransport().MaxIdleConnsPerHost; n < 64 {
+	if n := own.Transport.(*http.Transport).MaxIdleConnsPerHost; n < 64 {
 		t.Errorf("%d idle connections are kept, want 64", n)
 	}
 	if o.EndpointDiscovery.EnableEndpointDiscovery == aws.EndpointDiscoveryEnabled {

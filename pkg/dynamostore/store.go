@@ -72,9 +72,9 @@ type Counts struct {
 // has one second, a request three attempts; whoever calls bounds the whole.
 func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Store {
 	defaults := func(o *dynamodb.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.MaxIdleConnsPerHost = t.MaxIdleConns // there is but one host
-		})
+		transport := awshttp.NewBuildableClient().GetTransport()
+		transport.MaxIdleConnsPerHost = transport.MaxIdleConns // there is but one host
+		o.HTTPClient = &http.Client{Transport: transport, CheckRedirect: stay}
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
 				return rand.N(meanPause << attempt), nil // attempt counts from 1
@@ -90,6 +90,9 @@ func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Sto
 	client := dynamodb.NewFromConfig(cfg, slices.Concat([]func(*dynamodb.Options){defaults}, options, []func(*dynamodb.Options){answers})...)
 	return &Store{client: client, tables: tables, region: cfg.Region}
 }
+
+// stay follows no redirect: DynamoDB has none to give.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Patient is an option for a DynamoDB that shares a laptop with everything else: an attempt has ten seconds. A function on
 // AWS has no such time.

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/google/go-cmp/cmp"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
@@ -95,7 +94,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // through has KMS's client send by the wire, with the time for an attempt that it has by itself.
 func (w *wire) through(o *kms.Options) {
-	o.HTTPClient = &http.Client{Transport: w, Timeout: o.HTTPClient.(*awshttp.BuildableClient).GetTimeout()}
+	o.HTTPClient = &http.Client{Transport: w, Timeout: o.HTTPClient.(*http.Client).Timeout}
 }
 
 // failBy sets the fault from now on.
