@@ -59,7 +59,7 @@ const defaultPrefix = "nightlatch-"
 func checkPrefix(prefix string) error {
 	for _, r := range prefix {
 		if r > 'z' || !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789_-.", unicode.ToLower(r)) {
-			return fmt.Errorf("-dynamodb-prefix %q: must be letters, digits, _, - and .", prefix)
+			return fmt.Errorf("-dynamodb-prefix %q: must be made of letters, digits, dots, hyphens and underscores", prefix)
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func TestCommands(t *testing.T) {
 		{"dev -store dynamodb -dynamodb-endpoint http://127.0.0.1:8000/x", 2, "", "must be a URL with a scheme and without a path"},
 		{"dev -store dynamodb -dynamodb-endpoint https://dynamodb.eu-central-1.amazonaws.com", 2, "", "is not on this machine"},
 		{"dev -store dynamodb -dynamodb-endpoint http://0.0.0.0:8000", 2, "", "is not on this machine"},
-		{"dev -store dynamodb -dynamodb-endpoint http://127.0.0.1:8000 -dynamodb-prefix a/b", 2, "", "must be letters, digits"},
+		{"dev -store dynamodb -dynamodb-endpoint http://127.0.0.1:8000 -dynamodb-prefix a/b", 2, "", "must be made of letters, digits"},
 		{"dev -dynamodb-prefix a-", 2, "", "is for -store dynamodb"},
 		{"dev -store etcd", 2, "", "no such store"},
 		{"dev -dynamodb-endpoint http://127.0.0.1:8000", 2, "", "-store dynamodb"},

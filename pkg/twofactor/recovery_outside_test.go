@@ -34,7 +34,7 @@ func (w *walker) phoneOf(a *Account, auth *Authenticator, purpose string) phone 
 
 // wrongCode is a code that belongs to no time near this.
 func (w *walker) wrongCode(p phone, now time.Time) string {
-	key := fmt.Sprint(p.secret, now.Unix()/30)
+	key := string(p.secret) + fmt.Sprint(now.Unix()/30)
 	if w.wrong[key] == "" {
 		w.wrong[key] = p.wrong(now, 0)
 	}
