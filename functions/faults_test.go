@@ -88,6 +88,14 @@ func TestCouldNotTell(t *testing.T) {
 		isWell(t, name, c)
 	}
 
+	job := events.SQSEvent{Records: []events.SQSMessage{
+		{MessageId: "1", Body: `{"user":"alice","event":"e","at":"2026-01-05T09:00:00Z","kind":"disabled","to":"user"}`},
+	}}
+	var sent events.SQSEventResponse
+	if err := w.functions["mailer"].call(job, timeout, &sent); err != nil || len(sent.BatchItemFailures) > 0 {
+		t.Errorf("mailer, with nothing wrong: %v, %v", sent, err)
+	}
+
 	other, _ := newTables(t, w.dynamoDB)
 	removeSentinel(t, w, other)
 	accounts := []string{"jwks", "notify"} // which have nothing to do with accounts
@@ -142,6 +150,23 @@ func TestCouldNotTell(t *testing.T) {
 					}
 				})
 			}
+			t.Run(what+"/mailer", func(t *testing.T) {
+				t.Parallel()
+				f, _, _ := w.faulty(t, "mailer", fault)
+				var report events.SQSEventResponse
+				err := f.call(job, cmp.Or(fault.timeout, timeout), &report)
+				if err != nil || len(report.BatchItemFailures) != 1 || len(f.others.taken()) > 0 {
+					t.Errorf("%v, %v, want the job reported", report, err)
+				}
+			})
+			t.Run(what+"/sweep", func(t *testing.T) {
+				t.Parallel()
+				f, _, _ := w.faulty(t, "sweep", fault)
+				err := f.call(struct{}{}, cmp.Or(fault.timeout, timeout), new(any))
+				if well := fault.kms != nil || fault.settings["AWS_ENDPOINT_URL_KMS"] != "" || what == "no keysets"; well != (err == nil) {
+					t.Errorf("it fails: %v, want that: %v", err, !well)
+				}
+			})
 			t.Run(what+"/notify", func(t *testing.T) {
 				t.Parallel()
 				f, _, _ := w.faulty(t, "notify", fault)
