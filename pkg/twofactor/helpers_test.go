@@ -33,6 +33,7 @@ type world struct {
 
 	lastEvent string
 	saw       func(Event) // is told every event, if set
+	stores    func()      // is told that a change is stored, before its events
 }
 
 // newWorld begins with a user never seen.
@@ -70,6 +71,9 @@ func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
 		return answer, nothingCompared.verdict
 	}
 	w.account = next
+	if w.stores != nil {
+		w.stores()
+	}
 	if next.Version != before.Version+1 || next.User != before.User || len(next.Writes) != min(keptWrites, len(before.Writes)+1) {
 		w.Fatalf("version %d, writes %v after version %d, %v", next.Version, next.Writes, before.Version, before.Writes)
 	}

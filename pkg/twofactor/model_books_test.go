@@ -114,6 +114,9 @@ func (m *model) judge(what, code, verdict string, skew *time.Duration) bool {
 			m.t.Fatalf("%s: accepted %s: in the window %v, step %d, last %d, told %v", what, code, in, step, m.last, m.told[step])
 		}
 		m.last, m.row, m.lockEnds = step, 0, time.Time{}
+		if what != "check" {
+			m.ledger.step("proof of life", m.now)
+		}
 		return true
 	case "reused":
 		if free || !m.knownSpent(m.live, code, m.last, m.told) {
@@ -164,7 +167,7 @@ func skewOf(err error) *time.Duration {
 
 // challengeStands says whether a challenge can still let somebody in.
 func (m *model) challengeStands(c *modelChallenge, purpose Purpose) bool {
-	return c.era == m.era && c.Purpose == purpose && c.jti == "" && m.now.Before(c.ExpiresAt)
+	return c.era == m.era && c.Purpose == purpose && c.jti == "" && m.now.Before(c.ExpiresAt) && (!c.link || m.linkStands(c))
 }
 
 // repeats says whether a request is the newest success, sent again in time.
@@ -200,6 +203,7 @@ func (m *model) killGrants() {
 	}
 	if m.pendingGrant != nil {
 		m.dropPending()
+		m.ledger.setUp = none
 	}
 }
 
@@ -207,7 +211,7 @@ func (m *model) dropPending() {
 	if m.pendingBackup != "" {
 		m.formerCodes[m.pendingBackup] = true
 	}
-	m.pending, m.pendingGrant, m.pendingBackup = nil, nil, ""
+	m.pending, m.pendingGrant, m.pendingBackup, m.pendingLink = nil, nil, "", false
 }
 
 func (m *model) newBackup(code string) {
@@ -234,4 +238,5 @@ func (m *model) off() {
 	m.newBudget()
 	m.newest = nil
 	m.live, m.last, m.told = nil, 0, map[int64]bool{}
+	m.ledger.step("turned off", m.now)
 }

@@ -67,6 +67,9 @@ func (m *model) fresh() *modelChallenge {
 	if want := m.live != nil || m.rules.Policy.Enforcement == Required; offer.Required != want || (offer.Challenge != nil) != want {
 		m.t.Fatalf("offer %+v", offer)
 	}
+	if link := m.rules.Policy.Recovery == IdentityReview && m.view().state == "ready"; slices.Contains(offer.Methods, MethodResetLink) != link {
+		m.t.Fatalf("methods %v while %s", offer.Methods, m.view().state)
+	}
 	ch := offer.Challenge
 	if ch == nil {
 		ch = &Challenge{

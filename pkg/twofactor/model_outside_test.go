@@ -14,17 +14,20 @@ func (m *model) newPassword() {
 	m.row, m.lockEnds, m.backupFails, m.backupLock = 0, time.Time{}, 0, time.Time{}
 	m.killGrants()
 	m.dropPending()
+	m.ledger.setUp = none
 	m.freshSince = m.now
 }
 
 func (m *model) newAddress() {
 	email := pick(m.t, "address", "a@example.com", "b@example.com", "c@example.com")
 	m.must(m.act(func(a *Account) error { return m.rules.AddressChanged(a, m.request(), email, m.now) }))
-}
-
-// openReset stands for a recovery that somebody has asked for.
-func (m *model) openReset() {
-	m.account.Reset = &Reset{State: ResetInReview, Subject: &Sealed{}, ExpiresAt: m.now.Add(reviewFor)}
+	if m.stored != (email != m.address) {
+		m.t.Fatalf("%s after %s: stored %v", email, m.address, m.stored)
+	}
+	if m.stored {
+		m.ledger.step("address", m.now)
+		m.address = email
+	}
 }
 
 // newPhone is a user who has lost the old one and takes all the time there is.
@@ -58,6 +61,8 @@ func (m *model) operatorRemoves() {
 
 func (m *model) erase() {
 	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), ActorHost, m.now) }))
+	m.ledger.step("erased", m.now)
+	m.address, m.wanted = "", nil
 	m.off()
 	m.era++
 	m.newest, m.freshSince = nil, m.now
@@ -71,7 +76,8 @@ func (m *model) newPolicy() {
 	p.BackupIssue = pick(m.t, "backup_issue", BeforeConfirm, AfterActivation)
 	p.Skew, p.MaxFailures, p.MonthlyFailures = now.Skew, now.MaxFailures, now.MonthlyFailures
 	p.BackupLength = now.BackupLength // of codes that a retry derives again
-	m.rules.Policy = p
+	m.recoveryPolicy(&p)
+	m.rules.Policy, m.ledger.policy = p, p
 }
 
 func (m *model) wait() {
@@ -90,5 +96,9 @@ func (m *model) wait() {
 func (m *model) lapse() {
 	if m.pending != nil && !m.now.Before(m.begunAt.Add(15*time.Minute)) {
 		m.dropPending()
+	}
+	if m.pendingLink && m.view().setUp != "by link" {
+		m.dropPending()
+		reach("set-up by a link that died")
 	}
 }

@@ -12,7 +12,12 @@ func (m *model) begun(got SetUp, by *modelGrant) {
 	m.dropPending()
 	m.pending, m.pendingGrant, m.pendingBackup = &phone{secret: got.Secret}, by, grouped(got.BackupCode)
 	m.begunAt, m.setUp, m.pendingTold = m.now, got.ID, map[int64]bool{}
-	if want := m.backup == "" && m.rules.Policy.BackupIssue == BeforeConfirm; (got.BackupCode != nil) != want {
+	m.ledger.setUp, m.ledger.setUpBegun = "replacement", m.now
+}
+
+// mayBringBackup: a set-up brings a backup code only if there is none, or, with a mailed link, in any case.
+func (m *model) mayBringBackup(got SetUp, link bool) {
+	if want := (m.backup == "" || link) && m.rules.Policy.BackupIssue == BeforeConfirm; (got.BackupCode != nil) != want {
 		m.t.Fatalf("a set-up with backup code: %v", got.BackupCode != nil)
 	}
 }
@@ -33,15 +38,20 @@ func (m *model) enrollFromSession(age time.Duration) {
 	default:
 		m.must(err)
 		m.begun(got, nil)
+		m.mayBringBackup(got, false)
 	}
 }
 
-func (m *model) enrollInSignIn() {
-	c := m.drawChallenge()
+func (m *model) enrollWith(c *modelChallenge) {
 	got, err := m.tryEnroll(Enroll{Request: m.request(), Challenge: &c.Challenge})
 	switch {
 	case !m.challengeStands(c, PurposeEnroll):
 		m.expired("enroll", err)
+	case c.link:
+		m.must(err)
+		m.begun(got, nil)
+		m.mayBringBackup(got, true)
+		m.pendingLink = m.ledger.step("begun with the link", m.now)
 	case m.live != nil:
 		if !errors.Is(err, ErrAlreadyEnabled) {
 			m.t.Fatalf("enroll while on: %v", err)
@@ -49,11 +59,12 @@ func (m *model) enrollInSignIn() {
 	default:
 		m.must(err)
 		m.begun(got, nil)
+		m.mayBringBackup(got, false)
 	}
 }
 
 func (m *model) confirmWrong() {
-	for i := 0; m.pending != nil; i++ {
+	for i := 0; m.pending != nil && !m.pendingLink; i++ {
 		if i == 10 {
 			m.t.Fatal("a set-up outlived ten wrong codes")
 		}
@@ -74,7 +85,7 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 		case c.era != m.era || c.Purpose != PurposeEnroll:
 			m.expired("confirm", err)
 			return
-		case m.refusal() != "":
+		case m.refusal() != "" && !(c.link && m.linkStands(c)):
 			if verdict != m.refusal() {
 				m.t.Fatalf("confirm while %s: %s", m.refusal(), verdict)
 			}
@@ -87,14 +98,14 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 				m.expired("confirm", err)
 			}
 			return
-		case m.live != nil:
+		case m.live != nil && !c.link:
 			if !errors.Is(err, ErrAlreadyEnabled) {
 				m.t.Fatalf("confirm inside a sign-in while on: %v", err)
 			}
 			return
 		}
 	}
-	if m.pending == nil {
+	if m.pending == nil || m.pendingLink != (c != nil && c.link) {
 		if !errors.Is(err, ErrEnrolmentExpired) {
 			m.t.Fatalf("confirm without a set-up: %v", err)
 		}
@@ -117,7 +128,19 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 				reach("confirmed after the grant's end")
 			}
 		}
-		pendingBackup := m.pendingBackup
+		pendingBackup, byLink := m.pendingBackup, m.pendingLink
+		if byLink {
+			if m.refusal() != "" {
+				reach("reset completed while locked or suspended")
+			}
+			reach("completed where required")
+			m.newBudget()
+			m.newBackup("")
+			m.freshSince = m.now
+			m.ledger.step("confirmed with the link", m.now)
+		}
+		m.ledger.on, m.ledger.setUp = true, none
+		m.ledger.step("proof of life", m.now)
 		m.live, m.last, m.told = m.pending, step, maps.Clone(m.pendingTold)
 		m.pendingGrant, m.pendingBackup = nil, ""
 		m.dropPending()
@@ -145,6 +168,7 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 		m.enter(m.pending, code, skewOf(err), m.pendingTold)
 		if m.account.Pending == nil {
 			m.dropPending()
+			m.ledger.setUp = none
 		}
 	case "reused":
 		if !m.knownSpent(m.pending, code, 0, m.pendingTold) {
@@ -164,6 +188,9 @@ func (m *model) sameConfirm(c *modelChallenge, code string) bool {
 func (m *model) discard() {
 	m.must(m.act(func(a *Account) error { return m.rules.Discard(a) }))
 	m.dropPending()
+	if m.stored {
+		m.ledger.setUp = none
+	}
 }
 
 // grantStands says whether a grant can still open that.
@@ -188,10 +215,13 @@ func (m *model) replaceWith(code string, g *modelGrant) {
 	case g == nil:
 		if m.judge("replace", code, verdictOf(err), skewOf(err)) {
 			m.begun(got, nil)
+			m.mayBringBackup(got, false)
 		}
 	case m.grantStands(g, GrantAny):
 		m.must(err)
+		m.ledger.step("proof of life", m.now)
 		m.begun(got, g)
+		m.mayBringBackup(got, false)
 	case !errors.Is(err, ErrGrantExpired):
 		m.t.Fatalf("replace with a grant that is over: %v", err)
 	}

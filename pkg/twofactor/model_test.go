@@ -20,6 +20,7 @@ type model struct {
 
 	live, pending *phone // nil: none
 	pendingGrant  *modelGrant
+	pendingLink   bool // begun with a mailed link
 	pendingBackup string
 	begunAt       time.Time
 	setUp         Digest
@@ -43,6 +44,13 @@ type model struct {
 	newest     *modelChallenge // of the newest success
 	grants     []*modelGrant
 	freshSince time.Time
+
+	ledger   *ledger // of its recoveries
+	storedAt time.Time
+	address  string
+	resets   int
+	recorded []EventType // of recoveries, since the last action
+	wanted   []EventType
 }
 
 type modelChallenge struct {
@@ -52,6 +60,8 @@ type modelChallenge struct {
 	code   string
 	at     time.Time
 	jti    string
+	link   bool // that a mailed link has opened it
+	opened int  // and which
 }
 
 type modelGrant struct {
@@ -82,10 +92,11 @@ func TestHistories(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(actions)) {
 			weighted = append(weighted, slices.Repeat([]string{name}, actions[name].weight)...)
 		}
-		for range 300 {
+		for range 400 {
 			name := pick(t, "action", weighted...)
 			actions[name].do()
 			m.agree(name)
+			m.agreeOnRecovery(name)
 		}
 	}))
 	for _, what := range []EventType{
@@ -96,6 +107,10 @@ func TestHistories(t *testing.T) {
 		"replaced with a grant", "rotated with a grant", "dead grant tried", "set-up confirmed inside a sign-in", "spent challenge tried",
 		"signed in while pending", "backup locked", "backup sign-in while locked", "backup sign-in while suspended", "stale session",
 		"confirmed after the grant's end",
+		EventResetRequested, EventIdentityPassed, EventIdentityFailed, EventResetApproval, EventResetApproved, EventResetReturned,
+		EventResetDenied, EventResetReady, EventResetCompleted, EventResetExpired, EventMailRequested,
+		"reset limit", "link tried in vain", "link of another round", "completed where optional", "completed where required",
+		"reset completed while locked or suspended", "set-up by a link that died",
 	} {
 		if reached.n[string(what)] == 0 {
 			t.Errorf("no history came to: %s", what)
@@ -121,13 +136,15 @@ var uniform = rapid.Custom(func(t *rapid.T) (n int) {
 
 func newModel(t *rapid.T) *model {
 	m := &model{world: newWorld(t, pick(t, "preset", Presets()...)), t: t}
-	m.saw = func(e Event) { reach(string(e.Type)) }
+	m.saw, m.stores = m.seeEvent, m.seeStored
 	m.told, m.pendingTold, m.formerCodes = map[int64]bool{}, map[int64]bool{}, map[string]bool{}
 	p := &m.rules.Policy
 	p.BackupIssue = pick(t, "backup_issue", BeforeConfirm, AfterActivation) // no preset has every combination
 	p.Skew = pick(t, "skew", 1, 1, 0)
 	p.MaxFailures = pick(t, "max_failures", 5, 5, 2)
 	p.MonthlyFailures = pick(t, "monthly_failures", 100, 20, 7)
+	m.recoveryPolicy(p)
+	m.ledger = &ledger{facts: facts{policy: *p, state: none, setUp: none}}
 	m.must(p.Validate())
 	if pick(t, "on", true, true, true, false) {
 		m.enrollFromSession(0)
@@ -152,7 +169,7 @@ func (m *model) actions() map[string]action {
 		"enroll": {3, func() {
 			m.enrollFromSession(pick(m.t, "age", 0, 0, 5*time.Minute, 16*time.Minute))
 		}},
-		"enroll in signin": {3, m.enrollInSignIn},
+		"enroll in signin": {3, func() { m.enrollWith(m.drawChallenge()) }},
 		"confirm right":    {6, func() { m.confirmWith(m.pendingCode(), nil) }},
 		"confirm":          {2, func() { m.confirmWith(m.drawCode(), nil) }},
 		"confirm wrong":    {1, func() { m.confirmWrong() }},
@@ -168,7 +185,16 @@ func (m *model) actions() map[string]action {
 		"disable":          {1, func() { m.disableWith(m.drawCode()) }},
 		"new phone":        {1, m.newPhone},
 		"from outside": {2, func() {
-			pick(m.t, "what", m.newPassword, m.newAddress, m.openReset, m.operatorUnlocks, m.operatorRemoves, m.erase, m.newPolicy)()
+			pick(m.t, "what", m.newPassword, m.newAddress, m.operatorUnlocks, m.operatorRemoves, m.erase, m.newPolicy)()
+		}},
+		"recover": {8, m.recover},
+		"recover on": {3, func() {
+			for range 6 {
+				m.recover()
+			}
+		}},
+		"recovery": {6, func() {
+			pick(m.t, "recovery", m.askForReset, m.click, m.learnIdentity, m.learnIdentity, m.review, m.review, m.bounce, m.cancel, m.useLink, m.sweep)()
 		}},
 		"wait":    {10, m.wait},
 		"nothing": {0, func() {}},

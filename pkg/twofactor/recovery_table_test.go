@@ -34,6 +34,8 @@ type facts struct {
 	setUpBegun     time.Time
 	heldUntil      time.Time // the challenge that the link has opened; zero: it is dead
 
+	deaths int // how often what the link has opened has died
+
 	linkDied, caseChanged bool // in the last step
 }
 
@@ -249,6 +251,7 @@ func (l *ledger) leftBackwards(_ time.Time) {
 
 func (l *ledger) nothingOpened() {
 	l.heldUntil = time.Time{}
+	l.deaths++
 	if l.setUp == "by link" {
 		l.setUp = none
 	}
