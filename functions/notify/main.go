@@ -15,5 +15,8 @@ func main() {
 	if env.Mail.Queue != "" {
 		to.Mails = notify.Queue(env.SQS, env.Mail.Queue)
 	}
+	if env.Failures != "" {
+		to.Park = notify.Park(env.S3, env.Failures)
+	}
 	lambda.Start(notify.Records(to, dynamostore.DecodeRecord, env.Log))
 }

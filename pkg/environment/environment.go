@@ -30,9 +30,11 @@ type Environment struct {
 	SecretsManager aws.Config
 	SES            aws.Config
 	SQS            aws.Config
+	S3             aws.Config
 
 	Tables   dynamostore.Tables
 	KMSKey   string // ARN of the key that seals the keysets
+	Failures string // bucket for what cannot be decoded; empty: it comes again and again
 	Policy   twofactor.Policy
 	Settings handler.Settings
 	Log      *slog.Logger
@@ -107,7 +109,8 @@ func Read(environ []string, needs ...Need) (Environment, error) {
 		return config
 	}
 	e.DynamoDB, e.KMS = at("AWS_ENDPOINT_URL_DYNAMODB"), at("AWS_ENDPOINT_URL_KMS")
-	e.SecretsManager, e.SES, e.SQS = at("AWS_ENDPOINT_URL_SECRETS_MANAGER"), at("AWS_ENDPOINT_URL_SES"), at("AWS_ENDPOINT_URL_SQS")
+	e.SecretsManager, e.SES = at("AWS_ENDPOINT_URL_SECRETS_MANAGER"), at("AWS_ENDPOINT_URL_SES")
+	e.SQS, e.S3 = at("AWS_ENDPOINT_URL_SQS"), at("AWS_ENDPOINT_URL_S3")
 
 	// What the deployment tells.
 	e.Tables = dynamostore.Tables{
@@ -117,6 +120,7 @@ func Read(environ []string, needs ...Need) (Environment, error) {
 	}
 	e.KMSKey = r.need("NIGHTLATCH_KMS_KEY", "the ARN of a KMS key in this Region, such as arn:aws:kms:eu-central-1:111122223333:key/…",
 		func(s string) bool { return isKey(s, region) })
+	e.Failures = r.may("NIGHTLATCH_FAILURE_BUCKET", "the name of an S3 bucket: 3 to 63 of a-z, 0-9, . and -", isBucket)
 	e.Policy = r.policy("NIGHTLATCH_POLICY")
 	e.Settings = handler.Settings{
 		App:      r.need("NIGHTLATCH_APP", "the application's name in authenticator apps: at most 64 bytes, no colon", isApp),

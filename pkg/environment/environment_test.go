@@ -35,7 +35,7 @@ func whole() map[string]string {
 		"PATH": "/bin", "AWS_LAMBDA_FUNCTION_NAME": "verify",
 
 		"NIGHTLATCH_ACCOUNTS_TABLE": "accounts", "NIGHTLATCH_HISTORY_TABLE": "history", "NIGHTLATCH_CONFIG_TABLE": "config",
-		"NIGHTLATCH_KMS_KEY": keyARN, "NIGHTLATCH_POLICY": "miaxdx", "NIGHTLATCH_APP": "Example", "NIGHTLATCH_SUPPORT": "help@example.com",
+		"NIGHTLATCH_KMS_KEY": keyARN, "NIGHTLATCH_FAILURE_BUCKET": "nightlatch-failures", "NIGHTLATCH_POLICY": "miaxdx", "NIGHTLATCH_APP": "Example", "NIGHTLATCH_SUPPORT": "help@example.com",
 		"NIGHTLATCH_ISSUER": "https://2fa.example.com", "NIGHTLATCH_AUDIENCE": "example",
 		"NIGHTLATCH_CLAIM_USER": "username", "NIGHTLATCH_CLAIM_AUTH_TIME": "signed_in", "NIGHTLATCH_CLAIM_TOKEN_USE": "access",
 		"NIGHTLATCH_AUTH_TIME_FROM_IAT": "true",
@@ -51,7 +51,7 @@ func whole() map[string]string {
 }
 
 var optional = []string{
-	"AWS_SESSION_TOKEN", "PATH", "AWS_LAMBDA_FUNCTION_NAME", "NIGHTLATCH_SUPPORT", "NIGHTLATCH_CLAIM_USER",
+	"AWS_SESSION_TOKEN", "PATH", "AWS_LAMBDA_FUNCTION_NAME", "NIGHTLATCH_FAILURE_BUCKET", "NIGHTLATCH_SUPPORT", "NIGHTLATCH_CLAIM_USER",
 	"NIGHTLATCH_CLAIM_AUTH_TIME", "NIGHTLATCH_CLAIM_TOKEN_USE", "NIGHTLATCH_AUTH_TIME_FROM_IAT",
 	"NIGHTLATCH_CLAIM_GROUPS", "NIGHTLATCH_CLAIM_AMR", "NIGHTLATCH_CLAIM_EMAIL", "NIGHTLATCH_REVIEWER_GROUP",
 	"NIGHTLATCH_MAIL_CONFIGURATION_SET", "NIGHTLATCH_REVIEWERS", "NIGHTLATCH_WORDS", "NIGHTLATCH_PERSONA_URL", "NIGHTLATCH_INQUIRY_URL",
@@ -92,6 +92,7 @@ func TestEverything(t *testing.T) {
 	variables["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = "https://secrets.test"
 	variables["AWS_ENDPOINT_URL_SES"] = "https://ses.test"
 	variables["AWS_ENDPOINT_URL_SQS"] = "https://sqs.test"
+	variables["AWS_ENDPOINT_URL_S3"] = "https://s3.test"
 	e := read(t, variables)
 
 	miaxdx, err := twofactor.Preset("miaxdx")
@@ -119,6 +120,8 @@ func TestEverything(t *testing.T) {
 		"endpoint of Secrets Manager": cmp.Diff("https://secrets.test", *e.SecretsManager.BaseEndpoint),
 		"endpoint of SES":             cmp.Diff("https://ses.test", *e.SES.BaseEndpoint),
 		"endpoint of SQS":             cmp.Diff("https://sqs.test", *e.SQS.BaseEndpoint),
+		"endpoint of S3":              cmp.Diff("https://s3.test", *e.S3.BaseEndpoint),
+		"bucket":                      cmp.Diff("nightlatch-failures", e.Failures),
 		"endpoint of DynamoDB":        cmp.Diff("http://127.0.0.1:8000", *e.DynamoDB.BaseEndpoint),
 		"endpoint of KMS":             cmp.Diff("https://kms.test", *e.KMS.BaseEndpoint),
 		"region of DynamoDB":          cmp.Diff("eu-central-1", e.DynamoDB.Region),
@@ -129,7 +132,7 @@ func TestEverything(t *testing.T) {
 		}
 	}
 	for _, provider := range []aws.CredentialsProvider{
-		e.DynamoDB.Credentials, e.KMS.Credentials, e.SecretsManager.Credentials, e.SES.Credentials, e.SQS.Credentials,
+		e.DynamoDB.Credentials, e.KMS.Credentials, e.SecretsManager.Credentials, e.SES.Credentials, e.SQS.Credentials, e.S3.Credentials,
 	} {
 		c, err := provider.Retrieve(t.Context())
 		if err != nil || c.AccessKeyID != "ASIAEXAMPLE" || c.SecretAccessKey != "s3cr3t" || c.SessionToken != "t0k3n" {
@@ -156,7 +159,7 @@ func TestOptional(t *testing.T) {
 	if diff := cmp.Diff(want, e.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	for _, config := range []aws.Config{e.DynamoDB, e.KMS, e.SecretsManager, e.SES, e.SQS} {
+	for _, config := range []aws.Config{e.DynamoDB, e.KMS, e.SecretsManager, e.SES, e.SQS, e.S3} {
 		if config.BaseEndpoint != nil || config.Region != "eu-central-1" {
 			t.Errorf("without an endpoint it is %v in %s", config.BaseEndpoint, config.Region)
 		}
@@ -286,6 +289,8 @@ func TestWrong(t *testing.T) {
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER":  {"secrets"},
 		"AWS_ENDPOINT_URL_SES":              {"ses"},
 		"AWS_ENDPOINT_URL_SQS":              {"sqs"},
+		"AWS_ENDPOINT_URL_S3":               {"s3"},
+		"NIGHTLATCH_FAILURE_BUCKET":         {"ab", "Failures", "a/b", "arn:aws:s3:::failures"},
 
 		"NIGHTLATCH_SUPORT":         {"help@example.com"},
 		"NIGHTLATCH_":               {"x"},

@@ -105,6 +105,11 @@ func isTable(s string) bool {
 	})
 }
 
+// isBucket follows S3's naming rules as far as a slip would break them.
+func isBucket(s string) bool {
+	return len(s) >= 3 && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
+}
+
 func isKey(s, region string) bool { return isARN(s, "kms", region, "key/") }
 
 func isARN(s, service, region, resource string) bool {
