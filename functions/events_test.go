@@ -21,7 +21,7 @@ import (
 )
 
 // withoutRoutes are the functions that nobody calls by HTTP.
-var withoutRoutes = []string{"admin", "mailer", "notify", "sweep"}
+var withoutRoutes = []string{"admin", "mail-feedback", "mailer", "notify", "sweep"}
 
 func sample(tb testing.TB, function string) []byte {
 	tb.Helper()
@@ -117,6 +117,9 @@ func TestSamples(t *testing.T) {
 	if in := decode[api.AdminRequest](t, "admin"); in.Operation == "" || in.User == "" || in.Operator == "" || in.Reason == "" {
 		t.Errorf("events/admin.json: %+v", in)
 	}
+	if e := decode[events.EventBridgeEvent](t, "mail-feedback"); e.Source != "aws.ses" || e.DetailType != "Email Bounced" {
+		t.Errorf("events/mail-feedback.json is %s of %s", e.DetailType, e.Source)
+	}
 	for _, r := range decode[events.SQSEvent](t, "mailer").Records {
 		var job twofactor.MailJob
 		d := json.NewDecoder(strings.NewReader(r.Body))
@@ -192,6 +195,9 @@ func TestPrograms(t *testing.T) {
 
 	if err := w.functions["sweep"].call(json.RawMessage(sample(t, "sweep")), timeout, new(any)); err != nil {
 		t.Errorf("sweep: %v", err)
+	}
+	if err := w.functions["mail-feedback"].call(json.RawMessage(sample(t, "mail-feedback")), timeout, new(any)); err != nil {
+		t.Errorf("mail-feedback, about nobody's reset: %v", err)
 	}
 	var mailed events.SQSEventResponse
 	if err := w.functions["mailer"].call(decode[events.SQSEvent](t, "mailer"), timeout, &mailed); err != nil || mailed.BatchItemFailures == nil || len(mailed.BatchItemFailures) > 0 {

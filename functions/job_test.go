@@ -45,6 +45,7 @@ var jobs = map[string]struct {
 		"challenge_issued", "enrollment_started", "enabled", "backup_code_issued", "login",
 		"challenge_issued", "reset_requested", "identity_passed", "case_viewed", "reset_returned",
 		"identity_passed", "case_viewed", "reset_approved", "reset_ready", // the second one was heard of by the sweep
+		"reset_returned", "case_viewed", "reset_approved", "reset_ready", // a notice bounced
 		"challenge_issued", "enrollment_started", "replaced", "reset_completed", "backup_code_issued", "login",
 		"challenge_issued", "challenge_issued", "login",
 	}},
@@ -286,6 +287,7 @@ func (w *world) outside(delivered func(twofactor.UserID)) outside {
 			return texts
 		},
 		sweep:   func() error { return w.functions["sweep"].call(struct{}{}, timeout, new(any)) },
+		bounce:  func(e events.EventBridgeEvent) error { return w.functions["mail-feedback"].call(e, timeout, new(any)) },
 		persona: w.persona,
 	}
 }

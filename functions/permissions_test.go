@@ -36,6 +36,7 @@ var opens = map[string][]keyring.Purpose{
 	"identity-webhook": {keyring.IDs, keyring.Contact},
 	"sweep":            {keyring.Contact},
 	"mailer":           {keyring.Contact, keyring.Links},
+	"mail-feedback":    {keyring.IDs},
 }
 
 // permissions are what each function asks of services, no more and no less: TestJobs holds the programs to it.
@@ -56,6 +57,7 @@ func permissions() map[string][]string {
 		"identity-webhook": {"accounts GetItem", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
 		"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
 		"mailer":           {"accounts GetItem", "ses SendRawEmail"},
+		"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
 		"admin":            {"accounts GetItem", "accounts PutItem"},
 	}
 	for name, purposes := range opens {
@@ -185,6 +187,9 @@ func inProcess(t *testing.T, preset, function string, lacks keyring.Purpose) *cl
 	}
 	sweep := handler.Sweep(depsOf("sweep"))
 	c.outside.sweep = func() error { return sweep(t.Context()) }
+
+	hear := handler.MailFeedback(depsOf("mail-feedback"), mail.DecodeTag)
+	c.outside.bounce = func(e events.EventBridgeEvent) error { return hear(t.Context(), e) }
 
 	var mails []string
 	ring := ringOf("mailer")

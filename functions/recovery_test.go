@@ -26,6 +26,7 @@ type outside struct {
 	// mails returns the texts of all mails that are due by now, the newest last.
 	mails   func() []string
 	sweep   func() error
+	bounce  func(events.EventBridgeEvent) error // tells of a mail that bounced
 	persona *persona
 }
 
@@ -169,8 +170,9 @@ func (c *client) changeOfMind() {
 	c.want(session("alice"), "DELETE /v1/reset", "", 409, "conflict")
 }
 
-// lostAll enrols inside the sign-in, loses all of it, and gets back in: through the identity check, which is asked for a second
-// time and is heard of once by a webhook and once by the sweep; a reviewer; the mailed link; and a new authenticator.
+// lostAll enrols inside the sign-in, loses all of it, and gets back in: through the identity check, which is asked for a
+// second time and is heard of once by a webhook and once by the sweep; a reviewer, who decides again when a notice has
+// bounced; the mailed link; and a new authenticator.
 func (c *client) lostAll() {
 	c.tb.Helper()
 	c.enrolInside()
@@ -193,6 +195,14 @@ func (c *client) lostAll() {
 		c.tb.Errorf("approved: %s", a.text)
 	}
 
+	old := c.mailed("sign_in")
+	bounced := fmt.Sprintf(`{"eventType":"Bounce","bounce":{"bounceType":"Permanent"},"mail":{"tags":{"reset":["%s"],"to":["user"]}}}`, id)
+	if err := c.outside.bounce(events.EventBridgeEvent{Source: "aws.ses", Detail: []byte(bounced)}); err != nil {
+		c.failed(answer{status: 500}, "mail-feedback: %v", err)
+	}
+	c.wantReset("alice", "in_review")
+	c.review(carol, id, "approve")
+
 	challenge := c.challenge("alice")
 	if got := fmt.Sprint(challenge.body["methods"]); got != "[totp backup_code reset_link]" {
 		c.tb.Errorf("methods = %s", got)
@@ -202,6 +212,7 @@ func (c *client) lostAll() {
 	}
 	link := c.mailed("sign_in")
 	c.want(anyone, "POST /v1/verify", verify(c.mailed("cancel")), 410, "link_expired")
+	c.want(anyone, "POST /v1/verify", verify(old), 410, "link_expired")
 	on := c.want(anyone, "POST /v1/verify", verify(link), 200, "")
 	if on.body["enrollment_required"] != true || on.str("assertion") != "" {
 		c.failed(on, "the link alone: %s", on.text)

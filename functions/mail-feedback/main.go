@@ -1,0 +1,26 @@
+// Mail-feedback hears from SES which mails were lost, and returns a reset whose user was not told to the reviewers.
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
+	"github.com/nightlatch/nightlatch/pkg/environment"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/mail"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+func main() {
+	env := environment.Must()
+	store := dynamostore.New(env.DynamoDB, env.Tables)
+	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.IDs)
+	lambda.Start(handler.MailFeedback(handler.Deps{
+		Service: &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
+		Keys:    keys.Tokens,
+		Log:     env.Log,
+	}, mail.DecodeTag))
+}
