@@ -65,6 +65,9 @@ func recoveryWhereRequired(t *testing.T, r *recovery) {
 	if found.str("inquiry_url") != "https://persona.example/inquiries/"+inquiry || found.Body["approvals_needed"] != 1.0 {
 		t.Errorf("case: %s", found.Text)
 	}
+	if what := found.Body["effect"].(map[string]any)["what"].(string); !strings.Contains(what, "replaces the lost one") {
+		t.Errorf("effect: %s", what)
+	}
 	version := found.Body["case_version"].(float64)
 	approve := fmt.Sprintf(`{"decision":"approve","case_version":%v,"identity_matches":true}`, version)
 	if a := r.want(carol.about(id), decide, approve, 200, ""); a.str("state") != "ready" || a.Body["approvals"] != 1.0 {
@@ -241,6 +244,16 @@ func TestDenial(t *testing.T) {
 	history := r.want(r.session("alice"), "GET /v1/history", "", 200, "")
 	if !strings.Contains(history.Text, `"reset_denied"`) || strings.Contains(status.Text+history.Text, "Another face") || strings.Contains(history.Text, "dave") {
 		t.Errorf("history: %s", history.Text)
+	}
+	page, err := r.world.store.History(t.Context(), "alice", twofactor.Page{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := page.Events[0]; e.By != "dave" || e.Note != "Another face.\nAsk the host." || e.Actor != twofactor.ActorReviewer {
+		t.Errorf("recorded: %+v", e)
+	}
+	if closed := r.want(r.reviewer("carol").about(id), "GET /v1/reviews/{id}", "", 200, ""); len(closed.Body["earlier_resets"].([]any)) != 0 {
+		t.Errorf("a reset is earlier than itself: %s", closed.Text)
 	}
 	r.want(anyone, "POST /v1/reset/cancel", body("token", cancel), 410, "link_expired")
 	if got := r.reset("alice"); got.Subject != nil || got.Identity != nil {

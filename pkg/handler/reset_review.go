@@ -210,7 +210,7 @@ func network(address string) (netip.Prefix, bool) {
 	if ip = ip.Unmap(); ip.Is4() {
 		bits = 24
 	}
-	p, err := ip.WithZone("").Prefix(bits)
+	p, err := ip.Prefix(bits)
 	return p, err == nil
 }
 

@@ -62,7 +62,12 @@ func wholeCase(t *testing.T, r *recovery) {
 	}
 
 	// That it was looked at is noted, for the user without where from.
+	r.deps.Settings.InquiryURL = ""
+	r.funcs = functions(r.deps)
 	again := r.want(carol, "GET /v1/reviews/{id}", "", 200, "")
+	if url, ok := again.Body["inquiry_url"].(string); !ok || url != "" {
+		t.Errorf("inquiry_url is %v where there is none", again.Body["inquiry_url"])
+	}
 	viewed := again.Body["history"].([]any)[0].(map[string]any)
 	if viewed["type"] != "case_viewed" || viewed["actor"] != "reviewer" || viewed["ip"] != "192.0.2.99" {
 		t.Errorf("noted: %v", viewed)
@@ -98,7 +103,7 @@ func TestCompareIdentity(t *testing.T) {
 		"nothing on file":           {`{}`, twofactor.Person{Name: "Alice", Phone: "1"}, "not_on_file not_on_file not_on_file not_on_file"},
 		"what comes to nothing":     {`{"name":"  ","phone":"none"}`, twofactor.Person{Name: " ", Phone: "n/a"}, "differs not_on_file differs not_on_file"},
 		"comes to nothing, and not": {`{"name":" ","phone":"-"}`, twofactor.Person{}, "differs not_on_file differs not_on_file"},
-		"another country":           {`{"phone":"2025550100"}`, twofactor.Person{Phone: "+12025550100"}, "not_on_file not_on_file differs not_on_file"},
+		"a plus makes a difference": {`{"phone":"12025550100"}`, twofactor.Person{Phone: "+12025550100"}, "not_on_file not_on_file differs not_on_file"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -224,6 +229,28 @@ func recentChanges(t *testing.T, r *recovery) {
 		t.Errorf("the address was changed at %v, want %s", at, a.AddressChanged)
 	}
 
+	// It is put where it belongs among the others.
+	r.wind(time.Millisecond)
+	earlier := twofactor.Event{
+		ID: "earlier", At: a.AddressChanged.Add(-time.Minute), Type: twofactor.EventAddressChanged, Outcome: twofactor.Succeeded, Actor: twofactor.ActorHost,
+	}
+	locked := earlier
+	locked.ID, locked.At, locked.Type = "later", a.AddressChanged.Add(time.Minute), twofactor.EventLocked
+	if err := r.world.store.Append(t.Context(), "alice", []twofactor.Event{earlier, locked}); err != nil {
+		t.Fatal(err)
+	}
+	found = r.want(r.reviewer("carol").about(id), "GET /v1/reviews/{id}", "", 200, "")
+	var ids []string
+	for _, e := range found.Body["recent_changes"].([]any) {
+		ids = append(ids, e.(map[string]any)["id"].(string))
+	}
+	if diff := cmp.Diff([]string{"later", "address", "earlier"}, ids); diff != "" {
+		t.Errorf("recent changes (-want +got):\n%s", diff)
+	}
+	if err := r.world.store.EraseHistory(t.Context(), "alice", twofactor.Event{At: r.clock(), ID: "z"}); err != nil {
+		t.Fatal(err)
+	}
+
 	// More events than are looked at: where they end there is a gap, unless they are old enough.
 	r.unheld = true // a long answer
 	flood := func(n int) {
@@ -242,7 +269,7 @@ func recentChanges(t *testing.T, r *recovery) {
 			events = events[len(part):]
 		}
 	}
-	flood(2000)
+	flood(2001)
 	wantChanges(id, "address_changed", "gap")
 	r.wind(7*24*time.Hour + time.Millisecond)
 	wantChanges(id)
@@ -360,6 +387,14 @@ func TestQueueByState(t *testing.T) {
 	r.wind(24 * time.Hour)
 	r.wantSwept()
 	at(twofactor.ResetReady, 14*24*time.Hour, 1)
+
+	// A list that lags behind shows nothing in a state that it has left.
+	r.store.onList = func(twofactor.DuePage) twofactor.DuePage {
+		return twofactor.DuePage{Accounts: []twofactor.Due{{User: "alice", At: r.clock()}}}
+	}
+	if a := r.want(r.reviewer("carol"), "GET /v1/reviews", "", 200, ""); a.Text != `{"cases":[],"next":null}` {
+		t.Errorf("the queue: %s", a.Text)
+	}
 }
 
 // TestUnknownCases: what leads nowhere, and what was never given out, is not found.
