@@ -171,7 +171,7 @@ func TestDataErrors(t *testing.T) {
 		}, []string{"clock.json", "remove it"}},
 		"no store":          {func(dir string) error { return os.WriteFile(filepath.Join(dir, "nightlatch.db"), []byte("x"), 0o600) }, []string{"nightlatch.db"}},
 		"store open to all": {func(dir string) error { return os.Chmod(filepath.Join(dir, "nightlatch.db"), 0o640) }, []string{"nightlatch.db", "0640", "chmod 600"}},
-		"no key file":       {func(dir string) error { return os.Remove(filepath.Join(dir, "key-encryption-key.json")) }, []string{"key-encryption-key.json is missing: put it back, or start with another data directory"}},
+		"no key file":       {func(dir string) error { return os.Remove(filepath.Join(dir, "key-encryption-key.json")) }, []string{"key-encryption-key.json is missing, and the store holds what it has sealed: put it back"}},
 		"another key file": {func(dir string) error {
 			path := filepath.Join(dir, "key-encryption-key.json")
 			_, err := keyring.LocalKEK(path + ".other")

@@ -47,7 +47,7 @@ func MailJobs(v twofactor.Version) []twofactor.MailJob {
 
 func mailsOf(e twofactor.Event) []twofactor.MailJob {
 	toUser := func(kind, reason string) []twofactor.MailJob {
-		return []twofactor.MailJob{{Kind: kind, To: twofactor.MailToUser, Reason: reason}, {Kind: kind, To: twofactor.MailToPrevious, Reason: reason}}
+		return []twofactor.MailJob{{Kind: kind, To: twofactor.MailToPrevious, Reason: reason}, {Kind: kind, To: twofactor.MailToUser, Reason: reason}}
 	}
 	toReviewers := func(kind string) []twofactor.MailJob {
 		return []twofactor.MailJob{{Kind: kind, To: twofactor.MailToReviewers}}
