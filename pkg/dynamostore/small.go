@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-
-	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
 // A write unit is 1 KB, and an account in daily use is not far from it. So its item leaves out what says nothing, and what
@@ -125,14 +123,9 @@ func eventID(account item, n int) string {
 	return fmt.Sprintf("v%012d-%02d", version, n)
 }
 
-// usualParams are those of nearly every authenticator.
-var usualParams = func() types.AttributeValue {
-	m, err := encode(totp.Default)
-	if err != nil {
-		panic(err) // a constant can be written
-	}
-	return &types.AttributeValueMemberM{Value: m}
-}()
+// usualParams are those of nearly every authenticator, and what one without parameters has. They are not the default of
+// package totp: were that changed, authenticators that are stored would not be.
+var usualParams = &types.AttributeValueMemberM{Value: item{"alg": text("SHA1"), "digits": number(6), "period": number(30)}}
 
 // eventsOf are the members of the account's events.
 func eventsOf(account item) (events []item) {

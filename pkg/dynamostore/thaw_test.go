@@ -125,11 +125,13 @@ func TestRedirect(t *testing.T) {
 		t.Error("a redirect was followed")
 	}))
 	t.Cleanup(elsewhere.Close)
-	between := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
-	t.Cleanup(between.Close)
-	cfg := local(t)
-	cfg.BaseEndpoint = aws.String(between.URL)
-	if a, err := New(cfg, Tables{"accounts", "history", "config"}).Load(t.Context(), "u"); err == nil || a != nil {
-		t.Errorf("Load = %v, %v; want an error", a, err)
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		between := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
+		t.Cleanup(between.Close)
+		cfg := local(t)
+		cfg.BaseEndpoint = aws.String(between.URL)
+		if a, err := New(cfg, Tables{"accounts", "history", "config"}).Load(t.Context(), "u"); err == nil || a != nil {
+			t.Errorf("Load = %v, %v; want an error", a, err)
+		}
 	}
 }

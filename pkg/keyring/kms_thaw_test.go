@@ -73,10 +73,12 @@ func TestKMSRedirect(t *testing.T) {
 		io.WriteString(w, `{"Plaintext":"a2V5c2V0"}`)
 	}))
 	t.Cleanup(elsewhere.Close)
-	between := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
-	t.Cleanup(between.Close)
-	kek := keyring.KMS(kmsConfig(between.URL), "arn:aws:kms:eu-central-1:111122223333:key/a")
-	if got, err := kek.DecryptWithContext(t.Context(), []byte("sealed"), []byte("totp")); err == nil {
-		t.Errorf("DecryptWithContext = %q, want an error", got)
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		between := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
+		t.Cleanup(between.Close)
+		kek := keyring.KMS(kmsConfig(between.URL), "arn:aws:kms:eu-central-1:111122223333:key/a")
+		if got, err := kek.DecryptWithContext(t.Context(), []byte("sealed"), []byte("totp")); err == nil {
+			t.Errorf("DecryptWithContext = %q, want an error", got)
+		}
 	}
 }
