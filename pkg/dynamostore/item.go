@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,6 +62,11 @@ func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, erro
 		return nil, twofactor.ErrNewerSchema
 	}
 	unshrink(stored)
+	for name, v := range stored {
+		if null(v) {
+			return nil, damaged("account: NULL in %s", name)
+		}
+	}
 	a := new(twofactor.Account)
 	if err := decode(stored, a); err != nil {
 		return nil, damaged("account: %w", err)
@@ -69,6 +75,24 @@ func decodeAccount(user twofactor.UserID, stored item) (*twofactor.Account, erro
 		return nil, damaged("account: version %d of another user, or of none", a.Version)
 	}
 	return a, nil
+}
+
+// null says whether there is NULL anywhere in a value. None is left in an account, and it would decode to nothing: to no
+// authenticator, above all.
+func null(v types.AttributeValue) bool {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberNULL:
+		return true
+	case *types.AttributeValueMemberL:
+		return slices.ContainsFunc(v.Value, null)
+	case *types.AttributeValueMemberM:
+		for _, member := range v.Value {
+			if null(member) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // encode makes an item of a value. Times are Unix milliseconds.
