@@ -2,13 +2,16 @@
 // least once, in order for each item, in batches of at most 100. What the function reports as failed comes again, with
 // all that followed it. It is for a DynamoDB on this machine and for tests: on AWS, Lambda does this.
 //
-// The stream is read from its beginning (TRIM_HORIZON) whenever Run begins. DynamoDB keeps 24 hours of it.
+// The stream is read from its beginning (TRIM_HORIZON) whenever Run begins, and wherever it has been trimmed beyond what
+// was delivered. DynamoDB keeps 24 hours of it.
 package eventsource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -25,7 +28,12 @@ const (
 	// firstRetry is the pause after a failure; each further one doubles it, up to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 10 * time.Second
+	// logAgain is how often a failure that lasts is logged.
+	logAgain = time.Minute
 )
+
+// ErrGone is returned by [Run] when nothing more will ever come.
+var ErrGone = errors.New("the stream is gone, or has ended: its table was deleted, or was in the memory of a DynamoDB that has been restarted")
 
 // Function is a Lambda function that takes records of a stream and reports the ones that have failed.
 type Function func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
@@ -39,7 +47,8 @@ type source struct {
 }
 
 // Run feeds the function with the stream of the table until ctx ends, whose error it returns. Any other error comes at
-// the beginning: there is no such table, or no stream. What fails later is logged and tried again.
+// the beginning, when there is no such table or no stream, or is [ErrGone]. What else fails later is logged, at once and
+// then every minute, and tried again.
 func Run(ctx context.Context, cfg aws.Config, table string, log *slog.Logger, feed Function) error {
 	s := &source{client: dynamodbstreams.NewFromConfig(cfg), feed: feed, log: log}
 	streams, err := s.client.ListStreams(ctx, &dynamodbstreams.ListStreamsInput{TableName: &table})
@@ -50,22 +59,29 @@ func Run(ctx context.Context, cfg aws.Config, table string, log *slog.Logger, fe
 		return fmt.Errorf("stream of table %s: there is none", table)
 	}
 	s.stream = *streams.Streams[len(streams.Streams)-1].StreamArn
-	return s.run(ctx)
+	return fmt.Errorf("stream of table %s: %w", table, s.run(ctx))
 }
 
 // run reads all shards, a child only when its parent has ended, so that the versions of an item stay in order.
 func (s *source) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
 	begun, ended := map[string]bool{}, map[string]bool{}
 	ends := make(chan string)
 	reading := 0
+	var last logged
 	defer func() {
+		stop()
 		for range reading {
 			<-ends
 		}
 	}()
 	for {
-		all, err := s.shards(ctx)
-		if err != nil && ctx.Err() == nil {
+		all, closed, err := s.shards(ctx)
+		var gone *types.ResourceNotFoundException
+		if errors.As(err, &gone) || closed && !slices.ContainsFunc(all, func(shard types.Shard) bool { return !ended[*shard.ShardId] }) {
+			return ErrGone
+		}
+		if err != nil && ctx.Err() == nil && last.due() {
 			s.log.ErrorContext(ctx, "stream: its shards cannot be listed; it is tried again", "cause", err)
 		}
 		listed := map[string]bool{}
@@ -91,34 +107,43 @@ func (s *source) run(ctx context.Context) error {
 	}
 }
 
-func (s *source) shards(ctx context.Context) (all []types.Shard, err error) {
+// shards lists the stream's shards. It is closed when no more will come.
+func (s *source) shards(ctx context.Context) (all []types.Shard, closed bool, err error) {
 	in := &dynamodbstreams.DescribeStreamInput{StreamArn: &s.stream}
 	for {
 		out, err := s.client.DescribeStream(ctx, in)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		all = append(all, out.StreamDescription.Shards...)
 		if in.ExclusiveStartShardId = out.StreamDescription.LastEvaluatedShardId; in.ExclusiveStartShardId == nil {
-			return all, nil
+			return all, out.StreamDescription.StreamStatus == types.StreamStatusDisabled, nil
 		}
 	}
 }
 
-// read reads a shard until it has ended, or ctx.
+// read reads a shard until it has ended, is not there any more, or ctx ends.
 func (s *source) read(ctx context.Context, shard string) {
 	var done string // the sequence number of the last record that was delivered
+	var last logged
 	pause := firstRetry
 	for {
 		before := done
 		err := s.readOn(ctx, shard, &done)
-		if err == nil || ctx.Err() != nil {
+		var gone *types.ResourceNotFoundException
+		if err == nil || ctx.Err() != nil || errors.As(err, &gone) {
 			return
 		}
 		if done != before {
 			pause = firstRetry
 		}
-		s.log.ErrorContext(ctx, "stream: a shard cannot be read; it is tried again", "shard", shard, "cause", err)
+		var trimmed *types.TrimmedDataAccessException
+		if errors.As(err, &trimmed) {
+			done = "" // what follows it is gone; what is left may come twice
+		}
+		if last.due() {
+			s.log.ErrorContext(ctx, "stream: a shard cannot be read; it is tried again", "shard", shard, "cause", err)
+		}
 		if wait(ctx, pause) != nil {
 			return
 		}
@@ -164,6 +189,7 @@ func (s *source) deliver(ctx context.Context, records []types.Record) error {
 	for i, r := range records {
 		event[i] = record(r, s.stream)
 	}
+	var last logged
 	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
 		response, err := s.feed(ctx, events.DynamoDBEvent{Records: event})
 		taken := taken(event, response, err)
@@ -174,7 +200,7 @@ func (s *source) deliver(ctx context.Context, records []types.Record) error {
 			pause = firstRetry
 		}
 		event = event[taken:]
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && last.due() {
 			s.log.WarnContext(ctx, "stream: records come again", "records", len(event), "cause", err)
 		}
 		if err := wait(ctx, pause); err != nil {
@@ -202,6 +228,19 @@ func taken(batch []events.DynamoDBEventRecord, response events.DynamoDBEventResp
 		taken = min(taken, at)
 	}
 	return taken
+}
+
+// logged is when a failure was last logged.
+type logged struct{ at time.Time }
+
+// due says whether it is time to log it, and notes that it is done.
+func (l *logged) due() bool {
+	now := time.Now()
+	if !l.at.IsZero() && now.Sub(l.at) < logAgain {
+		return false
+	}
+	l.at = now
+	return true
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -256,39 +256,3 @@ func TestNoStream(t *testing.T) {
 		}
 	}
 }
-
-// TestNeverTaken: a function that never takes a batch is logged and tried again, and ends with ctx.
-func TestNeverTaken(t *testing.T) {
-	t.Parallel()
-	tab := newTable(t)
-	tab.write("u", 1)
-	ctx, end := context.WithCancel(t.Context())
-	defer end()
-	logged := make(logs, 100)
-	broken := errors.New("broken")
-	ended := make(chan error)
-	go func() {
-		ended <- Run(ctx, tab.config, tab.name, slog.New(slog.NewTextHandler(logged, nil)), func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-			return events.DynamoDBEventResponse{}, broken
-		})
-	}()
-	for range 2 {
-		if line := <-logged; !strings.Contains(line, "records come again") || !strings.Contains(line, "cause=broken") {
-			t.Errorf("logged %s", line)
-		}
-	}
-	end()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("Run: %v, want that it was cancelled", err)
-	}
-}
-
-type logs chan string
-
-func (l logs) Write(p []byte) (int, error) {
-	select {
-	case l <- string(p):
-	default:
-	}
-	return len(p), nil
-}
