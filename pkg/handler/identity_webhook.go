@@ -49,7 +49,7 @@ func (d Deps) LookAtInquiry(ctx context.Context, user twofactor.UserID, resetID,
 	}
 	outcome, person, err := d.Identity.Result(ctx, inquiry)
 	if err != nil {
-		return identityFailed(err)
+		return err
 	}
 	return d.Service.IdentityResult(ctx, user, twofactor.IdentityResult{
 		ResetID: resetID, Inquiry: inquiry, Outcome: outcome, Person: person,

@@ -250,7 +250,7 @@ func (p *persona) Link(_ context.Context, id string) (string, error) {
 	case i == nil:
 		return "", errors.New("no such inquiry")
 	case i.outcome != twofactor.IdentityOpen:
-		return "", fmt.Errorf("at persona: %w", handler.ErrInquiryClosed)
+		return "", fmt.Errorf("at persona: %w", twofactor.ErrInquiryClosed)
 	}
 	return fmt.Sprintf("https://persona.example/verify?inquiry=%s&code=%d", id, p.calls["Link"]), nil
 }

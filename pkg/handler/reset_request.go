@@ -11,20 +11,18 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// Identity is the service that checks who somebody is. Whatever its error, it could not be told.
+// Identity is the service that checks who somebody is. Its errors are [twofactor.ErrUnavailable] when it could not tell;
+// any other is our own fault.
 type Identity interface {
 	// Begin opens an inquiry for a reset, and returns its id. The same attempt again returns the same inquiry, or, should
 	// that have failed, another one.
 	Begin(ctx context.Context, resetID string, attempt int) (inquiry string, err error)
-	// Link returns a link to an inquiry, good for one use. The error is [ErrInquiryClosed] for an inquiry that nobody can go
-	// on with: it was submitted, or is over.
+	// Link returns a link to an inquiry, good for one use. The error is [twofactor.ErrInquiryClosed] for an inquiry that
+	// nobody can go on with: it was submitted, or is over.
 	Link(ctx context.Context, inquiry string) (url string, err error)
 	// Result asks what an inquiry has come to.
 	Result(ctx context.Context, inquiry string) (twofactor.IdentityOutcome, twofactor.Person, error)
 }
-
-// ErrInquiryClosed is Identity's error for an inquiry that nobody can go on with.
-var ErrInquiryClosed = errors.New("the inquiry is closed")
 
 // ResetRequest starts, continues and cancels a recovery, for whoever has lost authenticator and backup code.
 func ResetRequest(d Deps) Func {
@@ -94,7 +92,7 @@ func (d Deps) identityLink(ctx context.Context, _ call, in api.LinkRequest) (api
 		}
 		if check.Inquiry == "" {
 			if check.Inquiry, err = d.Identity.Begin(ctx, check.ResetID, check.Attempt); err != nil {
-				return api.IdentityResponse{}, identityFailed(err)
+				return api.IdentityResponse{}, err
 			}
 			err := d.Service.InquiryBegun(ctx, user, check)
 			if errors.Is(err, twofactor.ErrLinkExpired) {
@@ -108,8 +106,8 @@ func (d Deps) identityLink(ctx context.Context, _ call, in api.LinkRequest) (api
 		if err == nil {
 			return api.IdentityResponse{URL: url}, nil
 		}
-		if !errors.Is(err, ErrInquiryClosed) {
-			return api.IdentityResponse{}, identityFailed(err)
+		if !errors.Is(err, twofactor.ErrInquiryClosed) {
+			return api.IdentityResponse{}, err
 		}
 		// Nobody has told us yet. Where it has failed or lapsed, the next turn begins another one.
 		if err := d.LookAtInquiry(ctx, user, check.ResetID, check.Inquiry); err != nil {
@@ -118,11 +116,6 @@ func (d Deps) identityLink(ctx context.Context, _ call, in api.LinkRequest) (api
 		closed = check.Inquiry
 	}
 	return api.IdentityResponse{}, fmt.Errorf("%w: the account has changed %d times meanwhile", twofactor.ErrUnavailable, maxTurns)
-}
-
-// identityFailed is the verdict when the identity service could not tell.
-func identityFailed(err error) error {
-	return fmt.Errorf("%w: identity service: %w", twofactor.ErrUnavailable, err)
 }
 
 func (d Deps) cancelByLink(ctx context.Context, c call, in api.LinkRequest) (api.ResetStateResponse, error) {
