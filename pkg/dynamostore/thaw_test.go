@@ -80,11 +80,11 @@ func TestThaw(t *testing.T) {
 	t.Parallel()
 	const kept = 8
 	s := open(t)
-	there := put(t, s, &twofactor.Account{User: "u"}, 1)
-	for name, request := range map[string]func(*Store) error{
-		"read":  func(s *Store) error { _, err := s.Load(t.Context(), "u"); return err },
-		"write": func(s *Store) error { return s.Replace(t.Context(), next(there)) },
+	for name, request := range map[twofactor.UserID]func(*Store, *twofactor.Account) error{
+		"read":  func(s *Store, a *twofactor.Account) error { _, err := s.Load(t.Context(), a.User); return err },
+		"write": func(s *Store, a *twofactor.Account) error { return s.Replace(t.Context(), next(a)) },
 	} {
+		there := put(t, s, &twofactor.Account{User: name}, 1)
 		s, x := through(t, s, kept)
 		var all sync.WaitGroup
 		for range kept {
@@ -92,7 +92,7 @@ func TestThaw(t *testing.T) {
 		}
 		all.Wait()
 		x.era.Add(1)
-		if err := request(s); err != nil {
+		if err := request(s, there); err != nil {
 			t.Errorf("the first %s after a thaw: %v", name, err)
 		}
 		if n := x.opened.Load(); n != kept+1 {
