@@ -209,10 +209,7 @@ func (r Rules) Sweep(a *Account, now time.Time) error {
 		s.RemindedAt = now
 		a.requestMail(Request{}, "review_reminder", now)
 	}
-	if len(a.Events) == 0 {
-		return errUnchanged
-	}
-	return nil
+	return a.unlessEvents()
 }
 
 // requestMail has a mail sent that goes with no event of the history: one more of the same, or a reminder.

@@ -2,6 +2,7 @@ package twofactor
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func (w *recovery) ask() (ResetRequested, error) {
 	ch.Subject = w.subject
 	w.resets++
 	return apply(w.world, func(a *Account) (ResetRequested, error) {
-		return w.rules.RequestReset(a, RequestReset{Request: w.request(), Challenge: ch, ID: string(rune('a' + w.resets)), Reference: "R-7K4Q"}, w.now)
+		return w.rules.RequestReset(a, RequestReset{Request: w.request(), Challenge: ch, ID: fmt.Sprint("reset", w.resets), Reference: "R-7K4Q"}, w.now)
 	})
 }
 

@@ -86,14 +86,14 @@ func TestNewerKeys(t *testing.T) {
 			writes int
 		}{
 			"newer ones":  {func() (Keys, error) { return testKeys(), nil }, nil, 1},
-			"no others":   {func() (Keys, error) { return Keys{broken{}, broken{}, broken{}, nil}, nil }, errBroken, 0},
+			"no others":   {func() (Keys, error) { return Keys{broken{}, broken{}, broken{}, broken{}}, nil }, errBroken, 0},
 			"none at all": {func() (Keys, error) { return Keys{}, errStore }, ErrUnavailable, 0},
 		} {
 			s, send := readied(t, op.preset, op.ready)
 			asked := 0
 			s.service.Keys = func(context.Context) (Keys, error) {
 				if asked++; asked == 1 {
-					return Keys{broken{}, broken{}, broken{}, nil}, nil
+					return Keys{broken{}, broken{}, broken{}, broken{}}, nil
 				}
 				return c.then()
 			}

@@ -73,6 +73,37 @@ var operations = []struct {
 		req := Check{Request: s.request(), Code: s.phone.at(s.now)}
 		return func(ctx context.Context) (any, error) { return s.service.Check(ctx, alice, req) }
 	}},
+	{"reset-request", "standard", func(s *served) func(context.Context) (any, error) {
+		ch := s.challenge()
+		ch.Subject = &Subject{Name: "Alice Doe"}
+		req := RequestReset{Request: s.request(), Challenge: ch, ID: "reset", Reference: "R-7K4Q"}
+		return func(ctx context.Context) (any, error) { return s.service.RequestReset(ctx, req) }
+	}},
+	{"identity result", "standard", func(s *served) func(context.Context) (any, error) {
+		w := &recovery{world: s.world}
+		w.upTo(ResetIdentityPending)
+		s.must(w.click("inq"))
+		result := IdentityResult{ResetID: "reset1", Inquiry: "inq", Outcome: IdentityPassed, Person: Person{Name: "Alice Doe"}}
+		return func(ctx context.Context) (any, error) { return nil, s.service.IdentityResult(ctx, alice, result) }
+	}},
+	{"verify with a mailed link", "standard", func(s *served) func(context.Context) (any, error) {
+		w := &recovery{world: s.world, subject: &Subject{Name: "Alice Doe"}}
+		w.upTo(ResetReady)
+		req := NewVerify(s.request(), s.challenge(), MethodResetLink, w.link(LinkSignIn))
+		return func(ctx context.Context) (any, error) { return s.service.Verify(ctx, req) }
+	}},
+	{"confirm with a mailed link", "miaxdx", func(s *served) func(context.Context) (any, error) {
+		s.rules.Policy.BackupIssue = AfterActivation
+		s.service.Policy = s.rules.Policy
+		w := &recovery{world: s.world, subject: &Subject{Name: "Alice Doe"}}
+		w.upTo(ResetReady)
+		answer, err := w.useLink(w.link(LinkSignIn))
+		s.must(err)
+		setUp, err := s.tryEnroll(Enroll{Request: s.request(), Challenge: answer.Enroll})
+		s.must(err)
+		req := NewConfirm(s.request(), *answer.Enroll, setUp.ID, phone{secret: setUp.Secret}.at(s.now))
+		return func(ctx context.Context) (any, error) { return s.service.Confirm(ctx, alice, req) }
+	}},
 }
 
 // readied is an operation on a store that holds the account as the preparation left it.
