@@ -13,8 +13,8 @@ const sweepPage = 100
 // round is what is done to a list of accounts that wait.
 type round struct {
 	waiting twofactor.Waiting
-	// inOrder says that nothing is to be done yet for an account that is not due, nor for any after it. Cases in review are in
-	// the order in which they came, and identity checks are asked after at any time.
+	// inOrder says that nothing is to be done yet for an account that is not due, nor for any after it. Cases in review are
+	// due from the beginning; identity checks are asked after at any time.
 	inOrder bool
 	do      func(Deps, context.Context, twofactor.UserID) error
 }
@@ -25,7 +25,7 @@ var rounds = []round{
 	{twofactor.WaitingUse, true, Deps.moveOn},
 	{twofactor.WaitingIdentity, true, Deps.moveOn},
 	{twofactor.WaitingReplacement, true, Deps.moveOn},
-	{twofactor.WaitingReview, false, Deps.moveOn},
+	{twofactor.WaitingReview, true, Deps.moveOn},
 	{twofactor.WaitingIdentity, false, Deps.askAfter},
 }
 
