@@ -85,7 +85,7 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 		case c.era != m.era || c.Purpose != PurposeEnroll:
 			m.expired("confirm", err)
 			return
-		case m.refusal() != "" && !(c.link && m.linkStands(c)):
+		case m.refusal() != "" && (!c.link || !m.linkStands(c)):
 			if verdict != m.refusal() {
 				m.t.Fatalf("confirm while %s: %s", m.refusal(), verdict)
 			}
