@@ -11,8 +11,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
 
 const (
@@ -143,7 +144,7 @@ func (*Secrets) Format(f fmt.State, _ rune) { io.WriteString(f, "[secrets]") }
 // cfg's credentials. It touches nothing yet.
 func SecretsManager(cfg aws.Config, secretARN string, options ...func(*secretsmanager.Options)) func(context.Context) ([]byte, error) {
 	defaults := func(o *secretsmanager.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(secretAttemptFor)
+		o.HTTPClient = thaw.Client(secretAttemptFor)
 		o.RetryMaxAttempts = attempts // also where cfg has another number
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = secretPause })
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/nightlatch/nightlatch/pkg/identity"
 	"github.com/nightlatch/nightlatch/pkg/needs"
@@ -107,7 +106,7 @@ func TestSecretsManagerFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked atomic.Int32
 				fetch := identity.SecretsManager(awsConfig("http://localhost"), "persona", func(o *secretsmanager.Options) {
-					timeout := o.HTTPClient.(*awshttp.BuildableClient).GetTimeout()
+					timeout := o.HTTPClient.(*http.Client).Timeout
 					o.HTTPClient = &http.Client{Timeout: timeout, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 						if asked.Add(1) > times {
 							return respond(200, right)(r)

@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
 
 const (
@@ -34,31 +34,13 @@ var errNoKeyARN = errors.New("no KMS key is configured")
 // every way to sign in.
 func KMS(cfg aws.Config, keyARN string, options ...func(*kms.Options)) tink.AEADWithContext {
 	defaults := func(o *kms.Options) {
-		o.HTTPClient = &http.Client{
-			Transport: redial{awshttp.NewBuildableClient().GetTransport()}, Timeout: attemptTimeout, CheckRedirect: stay,
-		}
+		o.HTTPClient = thaw.Client(attemptTimeout)
 		o.RetryMaxAttempts = maxAttempts // also where cfg has another number
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = pause })
 	}
 	client := kms.NewFromConfig(cfg, append([]func(*kms.Options){defaults}, options...)...)
 	return &kmsKEK{client, keyARN}
 }
-
-// redial closes the connections that are kept when an attempt fails. A function that was frozen finds all of them dead,
-// since the time after which they would be closed stands still meanwhile. Each further attempt would take the next dead
-// one; so it opens its own.
-type redial struct{ *http.Transport }
-
-func (r redial) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := r.Transport.RoundTrip(request)
-	if err != nil {
-		r.CloseIdleConnections()
-	}
-	return answer, err
-}
-
-// stay follows no redirect: KMS has none to give.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 type kmsKEK struct {
 	client *kms.Client

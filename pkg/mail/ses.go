@@ -12,10 +12,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ses"
 	"github.com/aws/aws-sdk-go-v2/service/ses/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
 
 const (
@@ -43,7 +44,7 @@ type SES struct {
 // tells bounces; it may be empty.
 func NewSES(cfg aws.Config, from netmail.Address, configurationSet string, options ...func(*ses.Options)) *SES {
 	defaults := func(o *ses.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.HTTPClient = thaw.Client(attemptTimeout)
 		o.RetryMaxAttempts = maxAttempts // also where cfg has another number
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = pause })
 	}

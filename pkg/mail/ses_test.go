@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/ses"
 	"github.com/google/go-cmp/cmp"
 	"github.com/nightlatch/nightlatch/pkg/needs"
@@ -70,7 +69,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // through has SES's client send by the wire, with the time for an attempt that it has by itself.
 func (w *wire) through(o *ses.Options) {
-	o.HTTPClient = &http.Client{Transport: w, Timeout: o.HTTPClient.(*awshttp.BuildableClient).GetTimeout()}
+	o.HTTPClient = &http.Client{Transport: w, Timeout: o.HTTPClient.(*http.Client).Timeout}
 }
 
 func answers(status int, body string) func(int, *http.Request) (*http.Response, error) {

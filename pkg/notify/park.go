@@ -10,8 +10,9 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 // holds: secrets in it are sealed, as in the table.
 func Park(cfg aws.Config, bucket string, options ...func(*s3.Options)) func(context.Context, events.DynamoDBEventRecord) error {
 	defaults := func(o *s3.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(parkTimeout)
+		o.HTTPClient = thaw.Client(parkTimeout)
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = parkPause })
 		o.UsePathStyle = cfg.BaseEndpoint != nil // a bucket's name is no name of a host on this machine
 	}

@@ -11,10 +11,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -34,7 +34,7 @@ const (
 // It returns nil when SQS has taken every job. Otherwise it may have taken some: asked again, they are on the queue twice.
 func Queue(cfg aws.Config, url string, options ...func(*sqs.Options)) func(context.Context, []twofactor.MailJob) error {
 	defaults := func(o *sqs.Options) {
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
+		o.HTTPClient = thaw.Client(attemptTimeout)
 		o.RetryMaxAttempts = maxAttempts // also where cfg has another number
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = pause })
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
@@ -122,7 +121,7 @@ func TestQueueFaults(t *testing.T) {
 			var asked atomic.Int32
 			queue := notify.Queue(sqsConfig("http://localhost"), "http://localhost/111122223333/mails", func(o *sqs.Options) {
 				o.HTTPClient = &http.Client{
-					Timeout: o.HTTPClient.(*awshttp.BuildableClient).GetTimeout(),
+					Timeout: o.HTTPClient.(*http.Client).Timeout,
 					Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 						asked.Add(1)
 						return test.fault(r)
