@@ -1,0 +1,105 @@
+import type { Refusal } from '@nightlatch/client'
+import { html, nothing, type TemplateResult } from 'lit'
+import { createRef, ref, type Ref } from 'lit/directives/ref.js'
+
+import type { Button, NightlatchElement } from '../element.ts'
+
+export interface CodeFormOptions {
+  /** The label of the field. */
+  label: string
+  /** The label of the button that sends. */
+  send: string
+  /** The name of the action, as given to {@link NightlatchElement.act}. */
+  action: string
+  /** Sends the code. */
+  submit: (code: string) => Promise<void>
+  /** Deals with a refusal, usually by setting the element's trouble; false leaves it to the element. */
+  refused: (error: Refusal) => boolean
+  /** The backup code's length where an authenticator code is asked for and a backup code would do as well. */
+  backup?: { length: number; use: (code: string) => void; offer: string; button: string }
+  /** Letters too: a backup code. */
+  letters?: boolean
+  /** Nothing can be sent for now. */
+  off?: boolean
+  /** Further buttons beside the one that sends. */
+  more?: (Button | false | undefined)[]
+}
+
+/** What people put between the characters of a code. */
+const separators = /[\s\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff._-]/g
+
+/** A field for a code, and what sends it. Pasted spaces and hyphens are fine; what was typed stays when it was refused. */
+export class CodeForm {
+  #typed = ''
+  readonly #host: NightlatchElement
+  readonly #input: Ref<HTMLInputElement> = createRef()
+
+  constructor(host: NightlatchElement) {
+    this.#host = host
+  }
+
+  /** Empties the field, for another screen. */
+  clear(): void {
+    this.#typed = ''
+    if (this.#input.value) this.#input.value.value = ''
+  }
+
+  /** Puts a code there that was typed elsewhere. */
+  fill(code: string): void {
+    this.#typed = code
+  }
+
+  render(o: CodeFormOptions): TemplateResult {
+    const host = this.#host
+    const bare = this.#typed.replace(separators, '')
+    const offered = o.backup && bare.length === o.backup.length && bare.length > 6 ? o.backup : undefined
+    const empty = bare === ''
+    return html`<form novalidate @submit=${(event: Event) => this.#submit(event, o, Boolean(offered))}>
+      <label class="field" part="field">
+        <span>${o.label}</span>
+        <input
+          ${ref(this.#input)}
+          class="code" part="input" name="code" data-focus
+          type="text" .value=${this.#typed}
+          inputmode=${o.letters ? 'text' : 'numeric'}
+          autocomplete=${o.letters ? 'off' : 'one-time-code'}
+          autocapitalize=${o.letters ? 'characters' : 'off'} autocorrect="off" spellcheck="false" maxlength="64"
+          aria-invalid=${host.trouble ? 'true' : nothing}
+          @input=${(event: InputEvent) => this.#type((event.target as HTMLInputElement).value)}
+        />
+      </label>
+      ${offered && html`<div class="notice" part="notice" role="status">
+        <p>${offered.offer}</p>
+        ${host.buttons({ label: offered.button, click: () => offered.use(this.#typed) })}
+      </div>`}
+      ${host.troubles()}
+      <div class="buttons" part="buttons">
+        <button type="submit" class="main" part="button main" aria-disabled=${o.off || empty || host.busy ? 'true' : nothing}>
+          ${o.send}${host.atWork(o.action)}
+        </button>
+        ${o.more?.map((b) => b && host.button(b))}
+      </div>
+    </form>`
+  }
+
+  #type(text: string): void {
+    this.#typed = text
+    this.#host.requestUpdate()
+  }
+
+  #submit(event: Event, o: CodeFormOptions, offered: boolean): void {
+    event.preventDefault()
+    const code = this.#typed.replace(separators, '')
+    if (code === '' || o.off || offered) {
+      this.#input.value?.focus()
+      return
+    }
+    const host = this.#host
+    void host.act(o.action, () => o.submit(code), (error) => {
+      const dealt = o.refused(error)
+      // Ready to type the next one over it.
+      void host.updateComplete.then(() => this.#input.value?.select())
+      return dealt
+    })
+  }
+}
