@@ -1,0 +1,3 @@
+// All elements. Each is a module of its own as well, for a page that needs one.
+export { type Session } from './element.ts'
+export { type Preset } from './words.ts'

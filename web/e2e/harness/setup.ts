@@ -1,0 +1,26 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+import { build } from 'vite'
+
+/** Where what is built for the tests and what they leave goes; not in git. */
+export const results = fileURLToPath(new URL('../results/', import.meta.url))
+export const program = results + 'nightlatch'
+export const pageFiles = results + 'page'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** Builds the program under test, and the page that holds one element at a time. */
+export default async function setup(): Promise<void> {
+  mkdirSync(results, { recursive: true })
+  execFileSync('go', ['build', '-o', program, './cmd/nightlatch'], { cwd: root, stdio: 'inherit' })
+  await build({
+    root: fileURLToPath(new URL('../page/', import.meta.url)),
+    configFile: false,
+    base: '/e2e/',
+    logLevel: 'warn',
+    resolve: { conditions: ['development', 'module', 'browser'] },
+    build: { outDir: pageFiles, emptyOutDir: true, modulePreload: false },
+  })
+}
