@@ -21,6 +21,7 @@ type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool
 // A user whose write failed has all their records of the batch reported, and nobody else's. A record that cannot be
 // decoded is logged and parked; one that cannot be parked is reported. Its user's other records are written nevertheless.
 func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+	to.log = log
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		var batch []twofactor.Version
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
