@@ -47,13 +47,13 @@ export class Refusal extends Error {
   readonly retryAfter: number
 
   constructor(status: number, body: unknown, retryAfter: string | null) {
-    const problem = isObject(body) ? (body as unknown as Problem & { code?: unknown }) : undefined
-    const code = problem && typeof problem.code === 'string' && ownCode(problem.code, status) ? problem.code : (codeOf[status] ?? 'internal')
+    const told = isObject(body) && typeof body['code'] === 'string' && ownCode(body['code'], status) ? body['code'] : undefined
+    const code = told ?? codeOf[status] ?? 'internal'
     super(`${status} ${code}`)
     this.name = 'Refusal'
     this.status = status
     this.code = code
-    this.problem = problem ?? { title: '', detail: '' }
+    this.problem = told ? { title: '', detail: '', ...(body as object) } : { title: '', detail: '' } // a gateway's words are for nobody
     this.retryAfter = seconds(retryAfter)
   }
 }
