@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
+	"github.com/nightlatch/nightlatch/pkg/mail"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -241,13 +242,21 @@ func TestMail(t *testing.T) {
 	if a := l.want(200, l.get("/dev/mail", "")); !strings.Contains(a.Text, "No mail has been sent") {
 		t.Errorf("the inbox's page is %s", a.Text)
 	}
+	if err := l.inbox.send(t.Context(), "alice@example.com", mail.Message{Subject: "<b>Hello", Text: "Not you? <script>"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a := l.want(200, l.get("/dev/mail", "")); !strings.Contains(a.Text, "&lt;b&gt;Hello") || !strings.Contains(a.Text, "Not you? &lt;script&gt;") || !strings.Contains(a.Text, "alice@example.com") {
+		t.Errorf("the inbox's page is %s", a.Text)
+	}
 }
 
 func TestNothingElse(t *testing.T) {
 	t.Parallel()
 	l := serve(t, dataDir(t), "standard")
 	for _, c := range []call{
-		{method: "GET", path: "/dev/"}, {method: "GET", path: "/dev"}, {method: "GET", path: "/dev/assets/"}, {method: "GET", path: "/dev/assets/index.html"},
+		{method: "GET", path: "/dev/"}, {method: "GET", path: "/dev"}, {method: "GET", path: "/dev/assets/"}, {method: "GET", path: "/dev/assets/mail.html"},
+		{method: "GET", path: "/assets"}, {method: "GET", path: "/assets/"}, {method: "GET", path: "/assets/nothing.js"}, {method: "GET", path: "/assets/..%2Findex.html"},
+		{method: "POST", path: "/assets/nothing.js"}, {method: "GET", path: "/index.html"},
 		{method: "POST", path: "/dev/mail.json"}, {method: "DELETE", path: "/dev/clock"}, {method: "GET", path: "/demo/login"}, {method: "GET", path: "/demo"},
 		{method: "POST", path: "/"}, {method: "GET", path: "/favicon.ico"}, {method: "GET", path: "//"}, {method: "GET", path: "/../v1/status"},
 	} {
@@ -335,7 +344,9 @@ func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	l := serve(t, dataDir(t), "standard")
 	l.get("/v1/history?cursor=SECRET", "SECRET")
-	l.get("/", "")
+	for _, path := range []string{"/", "/assets/nothing.js", "/dev/mail", "/dev/counters"} {
+		l.get(path, "")
+	}
 	l.do(call{method: "POST", path: "/demo/login", body: jsonOf("email", "x", "password", "SECRET")})
 	if err := l.stop(); err != nil {
 		t.Fatal(err)

@@ -3,11 +3,12 @@ package main
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
+	"errors"
 	"html/template"
+	"io/fs"
+	"log/slog"
 	"net/http"
-
-	"github.com/nightlatch/nightlatch/pkg/twofactor"
+	"path"
 )
 
 //go:embed page
@@ -15,71 +16,71 @@ var pageFiles embed.FS
 
 var pages = template.Must(template.ParseFS(pageFiles, "page/*.html"))
 
-// pageData is what the pages tell.
-type pageData struct {
-	URL        string
-	ServiceKey string
-	Users      []demoUser
-	Password   string
-	Presets    []string
-	Audience   string
-	PolicyName string // a preset, or that it is none
-	Required   bool   // whoever has no second factor sets it up inside the sign-in
-	CodeAfter  bool   // the backup code comes after the confirmation
-	Policy     string // the policy in force, in JSON
-	Mails      []letter
-}
+// What a page may do: it loads nothing from elsewhere, sends no form, and may not be framed. The lab is scripts as well,
+// which speak to this server, show the QR code, and make markup of text in no other way than lit's.
+const (
+	pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	labPolicy  = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types lit-html"
+)
 
-// tellPolicy tells the policy in force.
-func (s *server) tellPolicy(d *pageData) {
-	policy := s.functions.Load().policy
-	text, err := json.MarshalIndent(policy, "", "  ")
-	if err != nil {
-		panic(err) // it was read from JSON
-	}
-	d.Policy, d.PolicyName, d.Presets = string(text), nameOf(policy), twofactor.Presets()
-	d.Required, d.CodeAfter = policy.Enforcement == twofactor.Required, policy.BackupIssue == twofactor.AfterActivation
-}
-
-// nameOf is the preset that a policy is, if it is one.
-func nameOf(policy twofactor.Policy) string {
-	for _, name := range twofactor.Presets() {
-		if preset, err := twofactor.Preset(name); err == nil && preset == policy {
-			return name
-		}
-	}
-	return "of your own making"
-}
-
-// page serves one of the pages. They load nothing from elsewhere, and may not be framed.
-func (s *server) page(name string, fill func(*pageData)) http.Handler {
+// page serves one of the pages that are in this program whatever was built, with what fill returns in it.
+func (s *server) page(name string, fill func() any) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := pageData{URL: s.url, ServiceKey: s.serviceKey, Users: demoUsers, Password: demoPassword, Audience: demoAudience}
-		if fill != nil {
-			fill(&d)
-		}
 		var body bytes.Buffer
-		if err := pages.ExecuteTemplate(&body, name, d); err != nil {
+		if err := pages.ExecuteTemplate(&body, name, fill()); err != nil {
 			writeError(s.log, w, r, err)
 			return
 		}
-		h := w.Header()
-		h.Set("content-type", "text/html; charset=utf-8")
-		h.Set("content-security-policy",
-			"default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("cross-origin-opener-policy", "same-origin")
-		h.Set("x-frame-options", "DENY")
-		w.Write(body.Bytes()) // whoever has gone does not read it
+		sendPage(w, pagePolicy, body.Bytes())
 	})
 }
 
-// assets are the files that the pages load, by name.
-func assets() map[string]http.Handler {
-	all := map[string]http.Handler{}
-	for _, name := range []string{"page.css", "page.js"} {
-		all[name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.ServeFileFS(w, r, pageFiles, "page/"+name)
-		})
+// pageStyle is how those pages look.
+func pageStyle(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, pageFiles, "page/page.css")
+}
+
+// lab serves the demo and lab from the pages that were built, and says how to build them if none were.
+func (s *server) lab(built fs.FS) (http.Handler, error) {
+	index, err := fs.ReadFile(built, "index.html")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return s.page("unbuilt.html", func() any { return nil }), nil
+	case err != nil:
+		return nil, err
 	}
-	return all
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sendPage(w, labPolicy, index) }), nil
+}
+
+// assetTypes are what the lab loads, by the ends of their names: what the machine's own table says differs.
+var assetTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+// assets serves what the lab loads. Their names change with their content, so a browser may keep them for good.
+func assets(built fs.FS, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		content, err := fs.ReadFile(built, path.Join("assets", name))
+		switch kind := assetTypes[path.Ext(name)]; {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || err == nil && kind == "":
+			message(w, http.StatusNotFound, "Not Found")
+		case err != nil:
+			writeError(log, w, r, err)
+		default:
+			w.Header().Set("cache-control", "public, max-age=31536000, immutable")
+			send(w, http.StatusOK, kind, content)
+		}
+	})
+}
+
+func sendPage(w http.ResponseWriter, policy string, body []byte) {
+	h := w.Header()
+	h.Set("content-security-policy", policy)
+	h.Set("cross-origin-opener-policy", "same-origin")
+	h.Set("x-frame-options", "DENY")
+	send(w, http.StatusOK, "text/html; charset=utf-8", body)
 }

@@ -28,6 +28,16 @@ func loadPolicy(name string) (twofactor.Policy, error) {
 	return policy, nil
 }
 
+// nameOf is the preset that a policy is; empty if it is none.
+func nameOf(policy twofactor.Policy) string {
+	for _, name := range twofactor.Presets() {
+		if preset, err := twofactor.Preset(name); err == nil && preset == policy {
+			return name
+		}
+	}
+	return ""
+}
+
 func (s *server) getPolicy(http.ResponseWriter, *http.Request, nothing) (twofactor.Policy, error) {
 	return s.functions.Load().policy, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/mail"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
+	"github.com/nightlatch/nightlatch/web"
 )
 
 // constructors makes every function that serves routes, by its name in api.Routes.
@@ -98,11 +99,18 @@ func (s *server) routes(quiet bool) (http.Handler, error) {
 	demo := &demoHost{service: client, sessions: s.sessions, now: s.clock.now, log: s.log}
 	gateway := newGateway(s.serviceKey, s.sessions, s.clock.now, s.functions.Load, s.log)
 
+	built := web.Pages()
+	lab, err := s.lab(built)
+	if err != nil {
+		return nil, err
+	}
+
 	own := http.NewServeMux()
-	own.Handle("GET /{$}", s.page("index.html", s.tellPolicy))
+	own.Handle("GET /{$}", lab)
+	own.Handle("GET /assets/{name}", assets(built, s.log))
 	own.Handle("POST /demo/login", endpoint(s.log, demo.login))
 	own.Handle("POST /demo/session", endpoint(s.log, demo.session))
-	own.Handle("GET /dev/mail", s.page("mail.html", func(d *pageData) { d.Mails = s.inbox.list() }))
+	own.Handle("GET /dev/mail", s.page("mail.html", func() any { return s.inbox.list() }))
 	own.Handle("GET /dev/mail.json", endpoint(s.log, s.inbox.get))
 	own.Handle(identityPath+"/", s.check.service)
 	own.Handle("POST /dev/admin", endpoint(s.log, s.admin))
@@ -112,9 +120,7 @@ func (s *server) routes(quiet bool) (http.Handler, error) {
 	own.HandleFunc("POST /dev/policy", s.setPolicy)
 	own.Handle("GET /dev/account/{user}", endpoint(s.log, s.account))
 	own.Handle("GET /dev/counters", endpoint(s.log, s.counters))
-	for name, asset := range assets() {
-		own.Handle("GET /dev/assets/"+name, asset)
-	}
+	own.HandleFunc("GET /dev/assets/page.css", pageStyle)
 	own.Handle("/", gateway)
 
 	u, err := url.Parse(s.url)
@@ -123,7 +129,7 @@ func (s *server) routes(quiet bool) (http.Handler, error) {
 	}
 	guarded := guard(u.Port(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The API's paths are not for ServeMux, which would put // and .. in order: the gateway on AWS does not.
-		if p := r.URL.Path; p == "/" || strings.HasPrefix(p, "/demo/") || strings.HasPrefix(p, "/dev/") {
+		if p := r.URL.Path; p == "/" || strings.HasPrefix(p, "/assets/") || strings.HasPrefix(p, "/demo/") || strings.HasPrefix(p, "/dev/") {
 			own.ServeHTTP(w, r)
 			return
 		}
