@@ -225,6 +225,8 @@ func calls(t *testing.T, s *Store) map[string]error {
 	note("Due", err)
 	_, err = s.History(ctx, "u", page)
 	note("History", err)
+	_, err = s.HistoryAfter(ctx, "u", events[0], 1)
+	note("HistoryAfter", err)
 	_, _, err = s.LoadConfig(ctx, "c")
 	note("LoadConfig", err)
 	_, err = s.Versions(ctx, "u", 1)

@@ -119,6 +119,9 @@ func TestDamagedValues(t *testing.T) {
 		if p, err := s.History(t.Context(), "u", twofactor.Page{Limit: 9}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("History = %v, %v; want ErrDamaged", p, err)
 		}
+		if p, err := s.HistoryAfter(t.Context(), "u", twofactor.Event{}, 9); !errors.Is(err, ErrDamaged) || p != nil {
+			t.Errorf("HistoryAfter = %v, %v; want ErrDamaged", p, err)
+		}
 		put(t, s, bucketStream, string(sequence(1)), nil)
 		if v, err := s.Versions(t.Context(), "u", 9); !errors.Is(err, ErrDamaged) {
 			t.Errorf("Versions = %v, %v; want ErrDamaged", v, err)

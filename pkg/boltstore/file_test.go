@@ -234,8 +234,9 @@ func TestNoUser(t *testing.T) {
 	for _, user := range []twofactor.UserID{"", "x\x00", "\xff", twofactor.UserID(strings.Repeat("x", 129))} {
 		_, loaded := s.Load(t.Context(), user)
 		_, listed := s.History(t.Context(), user, twofactor.Page{Limit: 1})
+		_, after := s.HistoryAfter(t.Context(), user, twofactor.Event{}, 1)
 		for name, err := range map[string]error{
-			"Load": loaded, "History": listed,
+			"Load": loaded, "History": listed, "HistoryAfter": after,
 			"Replace":      s.Replace(t.Context(), version(user, 1)),
 			"Append":       s.Append(t.Context(), user, nil),
 			"EraseHistory": s.EraseHistory(t.Context(), user, twofactor.Event{}),

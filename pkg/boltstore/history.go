@@ -82,13 +82,45 @@ func (s *Store) History(ctx context.Context, user twofactor.UserID, page twofact
 	if err != nil {
 		return twofactor.HistoryPage{}, err
 	}
-	found := twofactor.HistoryPage{Events: make([]twofactor.Event, len(rows)), Next: next}
+	events, err := decodeEvents(rows)
+	if err != nil {
+		return twofactor.HistoryPage{}, err
+	}
+	return twofactor.HistoryPage{Events: events, Next: next}, nil
+}
+
+// HistoryAfter lists the user's events newer than the given one, oldest first; see [twofactor.Store].
+func (s *Store) HistoryAfter(ctx context.Context, user twofactor.UserID, after twofactor.Event, limit int) ([]twofactor.Event, error) {
+	if err := user.Validate(); err != nil {
+		return nil, err
+	}
+	list, start := prefix(user), historyKey(user, after)
+	var rows [][]byte
+	err := s.view(ctx, func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketHistory).Cursor()
+		k, v := c.Seek(start)
+		if bytes.Equal(k, start) {
+			k, v = c.Next()
+		}
+		for ; bytes.HasPrefix(k, list) && len(rows) < limit; k, v = c.Next() {
+			rows = append(rows, bytes.Clone(v))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return decodeEvents(rows)
+}
+
+func decodeEvents(rows [][]byte) ([]twofactor.Event, error) {
+	events := make([]twofactor.Event, len(rows))
 	for i, row := range rows {
-		if err := json.Unmarshal(row, &found.Events[i]); err != nil {
-			return twofactor.HistoryPage{}, fmt.Errorf("%w: event: %w", ErrDamaged, err)
+		if err := json.Unmarshal(row, &events[i]); err != nil {
+			return nil, fmt.Errorf("%w: event: %w", ErrDamaged, err)
 		}
 	}
-	return found, nil
+	return events, nil
 }
 
 // maxErase is how many events one transaction removes, so that a long history does not hold up the others.

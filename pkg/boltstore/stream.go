@@ -117,10 +117,11 @@ func (s *Store) undelivered(ctx context.Context) (batch []twofactor.Version, las
 // decodeVersion reads of an account what the stream is for.
 func decodeVersion(image []byte) (twofactor.Version, error) {
 	var a struct {
-		User    twofactor.UserID  `json:"user"`
-		Schema  int               `json:"schema"`
-		Version int64             `json:"version"`
-		Events  []twofactor.Event `json:"events"`
+		User    twofactor.UserID    `json:"user"`
+		Schema  int                 `json:"schema"`
+		Version int64               `json:"version"`
+		Events  []twofactor.Event   `json:"events"`
+		Past    *twofactor.Recorded `json:"past"`
 	}
 	switch err := json.Unmarshal(image, &a); {
 	case err != nil:
@@ -128,7 +129,7 @@ func decodeVersion(image []byte) (twofactor.Version, error) {
 	case a.Schema > twofactor.Schema:
 		return twofactor.Version{}, twofactor.ErrNewerSchema
 	}
-	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events}, nil
+	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events, Past: a.Past}, nil
 }
 
 // delivered notes that everything up to last was delivered, and drops what is older than the newest keptVersions of it.

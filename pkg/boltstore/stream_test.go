@@ -55,10 +55,11 @@ func putVersions(t *testing.T, s *Store, user twofactor.UserID, from, to int64) 
 	for n := from; n <= to; n++ {
 		a := version(user, n)
 		a.Events = []twofactor.Event{{ID: fmt.Sprintf("%012d-0", n), At: time.Unix(n, 0).UTC(), Type: twofactor.EventLogin}}
+		a.Past = &twofactor.Recorded{Version: n - 1, At: time.Unix(n-1, 0).UTC(), Events: 1}
 		if err := s.Replace(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, twofactor.Version{User: user, Version: n, Events: a.Events})
+		all = append(all, twofactor.Version{User: user, Version: n, Events: a.Events, Past: a.Past})
 	}
 	return all
 }

@@ -51,6 +51,10 @@ func TestCapacity(t *testing.T) {
 	costs("an event", 0, 1, func() error { return s.Append(t.Context(), "u", one) })
 	costs("three events", 0, 3, func() error { return s.Append(t.Context(), "u", newest(4)[:3]) })
 	costs("a page of history", 1, 0, func() error { _, err := s.History(t.Context(), "u", twofactor.Page{Limit: 50}); return err })
+	costs("what came after", 1, 0, func() error {
+		_, err := s.HistoryAfter(t.Context(), "u", twofactor.Event{At: at(0)}, 2)
+		return err
+	})
 	costs("erasing three of four", 1, 3, func() error { return s.EraseHistory(t.Context(), "u", event(4)) })
 	costs("a new config item", 0, 1, func() error { return s.ReplaceConfig(t.Context(), "c", make([]byte, 900), 1) })
 	costs("a config item", 1, 0, func() error { _, _, err := s.LoadConfig(t.Context(), "c"); return err })

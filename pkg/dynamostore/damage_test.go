@@ -216,6 +216,9 @@ func TestDamagedElsewhere(t *testing.T) {
 		if p, err := s.History(t.Context(), twofactor.UserID(name), twofactor.Page{Limit: 1}); !errors.Is(err, ErrDamaged) || p.Events != nil {
 			t.Errorf("History(%s) = %v, %v; want ErrDamaged", name, p, err)
 		}
+		if p, err := s.HistoryAfter(t.Context(), twofactor.UserID(name), twofactor.Event{}, 1); !errors.Is(err, ErrDamaged) || p != nil {
+			t.Errorf("HistoryAfter(%s) = %v, %v; want ErrDamaged", name, p, err)
+		}
 	}
 	byHand(t, s, s.tables.Accounts, item{
 		keyUser: text("u"), keyWaits: text(string(twofactor.WaitingReview)), keyDue: fraction("1.5"),

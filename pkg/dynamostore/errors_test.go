@@ -28,6 +28,9 @@ var calls = map[string]func(context.Context, *Store) (any, error){
 	"History": func(ctx context.Context, s *Store) (any, error) {
 		return s.History(ctx, "u", twofactor.Page{Limit: 10})
 	},
+	"HistoryAfter": func(ctx context.Context, s *Store) (any, error) {
+		return s.HistoryAfter(ctx, "u", twofactor.Event{At: at(0)}, 10)
+	},
 	"EraseHistory": func(ctx context.Context, s *Store) (any, error) { return nil, s.EraseHistory(ctx, "u", event(9)) },
 	"LoadConfig": func(ctx context.Context, s *Store) (any, error) {
 		value, version, err := s.LoadConfig(ctx, "c")

@@ -130,6 +130,12 @@ func TestParts(t *testing.T) {
 			if diff := cmp.Diff(newest(events), got); diff != "" {
 				t.Errorf("history in parts of %d and pages of %d (-want +got):\n%s", line.parts, limit, diff)
 			}
+			want := newest(events)
+			slices.Reverse(want)
+			after, err := f.HistoryAfter(t.Context(), "u", twofactor.Event{At: at(0)}, limit)
+			if diff := cmp.Diff(want[:min(limit, events)], after); diff != "" || err != nil {
+				t.Errorf("history in parts of %d, the first %d, %v (-want +got):\n%s", line.parts, limit, err, diff)
+			}
 			waiting := pages(t, limit, func(p twofactor.Page) ([]twofactor.Due, string, error) {
 				found, err := f.Due(t.Context(), twofactor.WaitingReview, p)
 				return found.Accounts, found.Next, err

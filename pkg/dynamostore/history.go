@@ -15,9 +15,6 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// keepHistory is how long an event is kept. It is the table's TTL that removes it: nothing is decided on it.
-const keepHistory = 400 * 24 * time.Hour
-
 // timeLayout writes times so that they sort as text: fixed width, UTC, to the millisecond.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
@@ -38,7 +35,7 @@ func (s *Store) Append(ctx context.Context, user twofactor.UserID, events []twof
 			return err
 		}
 		row[keyUser], row[keyPlace] = text(string(user)), text(place(e))
-		row[attrExpires] = number(e.At.Add(keepHistory).Unix())
+		row[attrExpires] = number(e.At.Add(twofactor.KeepHistory).Unix()) // the table's TTL
 		// An event that is there already may have been marked as mailed.
 		_, _, err = s.put(ctx, &dynamodb.PutItemInput{
 			TableName: &s.tables.History, Item: row,
@@ -71,13 +68,43 @@ func (s *Store) History(ctx context.Context, user twofactor.UserID, page twofact
 	if err != nil {
 		return twofactor.HistoryPage{}, err
 	}
-	found := twofactor.HistoryPage{Events: make([]twofactor.Event, len(rows)), Next: next}
-	for i, row := range rows {
-		if err := decode(row, &found.Events[i]); err != nil {
-			return twofactor.HistoryPage{}, damaged("event: %w", err)
+	events, err := decodeEvents(rows)
+	if err != nil {
+		return twofactor.HistoryPage{}, err
+	}
+	return twofactor.HistoryPage{Events: events, Next: next}, nil
+}
+
+// HistoryAfter lists the user's events newer than the given one, oldest first; see [twofactor.Store].
+func (s *Store) HistoryAfter(ctx context.Context, user twofactor.UserID, after twofactor.Event, limit int) ([]twofactor.Event, error) {
+	if err := user.Validate(); err != nil {
+		return nil, err
+	}
+	q := s.historyOf(user)
+	q.KeyConditionExpression = aws.String("#user = :user AND #place > :after")
+	q.ExpressionAttributeNames["#place"] = keyPlace
+	q.ExpressionAttributeValues[":after"] = text(place(after))
+	var rows []item
+	for {
+		q.Limit = aws.Int32(int32(min(limit-len(rows), 1000)))
+		more, err := s.query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, more...); len(rows) == limit || q.ExclusiveStartKey == nil {
+			return decodeEvents(rows)
 		}
 	}
-	return found, nil
+}
+
+func decodeEvents(rows []item) ([]twofactor.Event, error) {
+	events := make([]twofactor.Event, len(rows))
+	for i, row := range rows {
+		if err := decode(row, &events[i]); err != nil {
+			return nil, damaged("event: %w", err)
+		}
+	}
+	return events, nil
 }
 
 // historyOf asks for the whole history of a user, strongly consistent: who has just signed in sees it.

@@ -37,6 +37,9 @@ func TestAnyAccount(t *testing.T) {
 		if a.Authenticator != nil && rapid.Bool().Draw(t, "usual") {
 			a.Authenticator.Params = usual
 		}
+		if a.Past != nil && rapid.Bool().Draw(t, "past as it is") {
+			a.Past.Version = a.Version - rapid.Int64Range(1, 1000).Draw(t, "versions back")
+		}
 		wantSame(t, a)
 	})
 }
@@ -143,6 +146,7 @@ func TestSmall(t *testing.T) {
 	same := event(3)
 	same.ID = "v000000000003-01"
 	a.Events = append(a.Events, same)
+	a.Past = &twofactor.Recorded{Version: 2, At: at(2), Events: 1}
 	stored := wantSame(t, a)
 	has := func(want bool, path ...string) {
 		t.Helper()
@@ -171,6 +175,9 @@ func TestSmall(t *testing.T) {
 		if !reflect.DeepEqual(e[name], none) {
 			t.Errorf("the second event has %s again: %v", name, e[name])
 		}
+	}
+	if b, ok := stored["past"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 1+1+6 {
+		t.Errorf("past %v, want 8 bytes", stored["past"])
 	}
 	a.Authenticator.Params.Digits = 8
 	a.Pending.Authenticator.Params.Algorithm = totp.SHA256

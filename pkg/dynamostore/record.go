@@ -28,7 +28,7 @@ func DecodeRecord(r events.DynamoDBEventRecord) (version twofactor.Version, ok b
 	if err != nil {
 		return twofactor.Version{}, false, err
 	}
-	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events}, true, nil
+	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events, Past: a.Past}, true, nil
 }
 
 // RecordJSON returns the item that a record holds, for people to look at. Secrets in it are sealed.

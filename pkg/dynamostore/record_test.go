@@ -85,8 +85,11 @@ func TestRecords(t *testing.T) {
 		}
 	}
 	want := map[twofactor.UserID]twofactor.Version{
-		u.id:       {User: u.id, Version: stored.Version, Events: stored.Events},
+		u.id:       {User: u.id, Version: stored.Version, Events: stored.Events, Past: stored.Past},
 		other.User: {User: other.User, Version: 2, Events: other.Events},
+	}
+	if stored.Past == nil {
+		t.Error("the account does not know where the events before are: the test shows nothing about it")
 	}
 	if diff := cmp.Diff(want, last, cmpopts.EquateEmpty()); diff != "" || none != 2 {
 		t.Errorf("%d records without a version, want the sentinel and a removal; the last versions (-want +got):\n%s", none, diff)

@@ -179,4 +179,7 @@ func TestSentinelIsNoUser(t *testing.T) {
 	if p, err := s.History(t.Context(), Sentinel, twofactor.Page{Limit: 1}); !errors.Is(err, twofactor.ErrUserID) {
 		t.Errorf("History = %v, %v; want ErrUserID", p, err)
 	}
+	if p, err := s.HistoryAfter(t.Context(), Sentinel, event(1), 1); !errors.Is(err, twofactor.ErrUserID) {
+		t.Errorf("HistoryAfter = %v, %v; want ErrUserID", p, err)
+	}
 }

@@ -1,7 +1,10 @@
 package dynamostore
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -37,7 +40,8 @@ func compact(m item) {
 
 // shrink takes from an account what unshrink gives back. The write ids become one binary. An event loses the id that its
 // place gives it, and for what it has in common with the version's first event, which mostly came from the same request,
-// it gets NULL. An authenticator of the usual kind loses its parameters. Whatever is not as expected stays as it is.
+// it gets NULL. An authenticator of the usual kind loses its parameters. Where the events before are becomes one binary.
+// Whatever is not as expected stays as it is.
 func shrink(account item) {
 	if ids, ok := account["writes"].(*types.AttributeValueMemberL); ok {
 		if packed := packWrites(ids.Value); packed != nil {
@@ -60,6 +64,9 @@ func shrink(account item) {
 			delete(a, "params")
 		}
 	}
+	if packed := packPast(account[attrVersion], members(account["past"])); packed != nil {
+		account["past"] = &types.AttributeValueMemberB{Value: packed}
+	}
 }
 
 func unshrink(account item) {
@@ -80,6 +87,11 @@ func unshrink(account item) {
 	for _, a := range authenticatorsOf(account) {
 		if a["params"] == nil {
 			a["params"] = usualParams
+		}
+	}
+	if packed, ok := account["past"].(*types.AttributeValueMemberB); ok {
+		if past := unpackPast(account[attrVersion], packed.Value); past != nil {
+			account["past"] = past
 		}
 	}
 }
@@ -114,13 +126,44 @@ func unpackWrites(packed []byte) *types.AttributeValueMemberL {
 	return &ids
 }
 
+// packPast packs where the events before are: how many versions back, how many, and when. It returns nil if that would not
+// give them back.
+func packPast(version types.AttributeValue, past item) []byte {
+	back, events, at := asInt(version)-asInt(past["v"]), asInt(past["n"]), asInt(past["at"])
+	packed := binary.AppendUvarint(nil, uint64(back))
+	packed = binary.AppendUvarint(packed, uint64(events))
+	packed = binary.AppendUvarint(packed, uint64(at))
+	if again := unpackPast(version, packed); again == nil || !reflect.DeepEqual(again.Value, past) {
+		return nil
+	}
+	return packed
+}
+
+func unpackPast(version types.AttributeValue, packed []byte) *types.AttributeValueMemberM {
+	r := bytes.NewReader(packed)
+	back, err1 := binary.ReadUvarint(r)
+	events, err2 := binary.ReadUvarint(r)
+	at, err3 := binary.ReadUvarint(r)
+	if errors.Join(err1, err2, err3) != nil || r.Len() > 0 {
+		return nil
+	}
+	return &types.AttributeValueMemberM{Value: item{
+		"v": number(asInt(version) - int64(back)), "n": number(int64(events)), "at": number(int64(at)),
+	}}
+}
+
+// asInt is a number; 0 if it is none.
+func asInt(v types.AttributeValue) int64 {
+	n, err := strconv.ParseInt(asText(v), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // eventID is the id that package twofactor gives to the nth event of an account's version.
 func eventID(account item, n int) string {
-	version, err := strconv.ParseInt(asText(account[attrVersion]), 10, 64)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprintf("v%012d-%02d", version, n)
+	return fmt.Sprintf("v%012d-%02d", asInt(account[attrVersion]), n)
 }
 
 // usualParams are those of nearly every authenticator, and what one without parameters has. They are not the default of

@@ -153,6 +153,10 @@ func (s *streamed) History(ctx context.Context, user twofactor.UserID, page twof
 	return s.engine.History(ctx, user, page)
 }
 
+func (s *streamed) HistoryAfter(ctx context.Context, user twofactor.UserID, after twofactor.Event, limit int) ([]twofactor.Event, error) {
+	return s.engine.HistoryAfter(ctx, user, after, limit)
+}
+
 func (s *streamed) EraseHistory(ctx context.Context, user twofactor.UserID, before twofactor.Event) error {
 	return s.engine.EraseHistory(ctx, user, before)
 }

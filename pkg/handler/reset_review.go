@@ -145,16 +145,13 @@ func (d Deps) caseResponse(c twofactor.Case, history []twofactor.Event) api.Case
 	return out
 }
 
-// eventGap says that events may be missing before it.
-const eventGap twofactor.EventType = "gap"
-
 var (
 	// changes are what a reviewer has to know of the last days: who may have been at the account before.
 	changes = []twofactor.EventType{
 		twofactor.EventPasswordChanged, twofactor.EventAddressChanged, twofactor.EventLocked, twofactor.EventSuspended,
 		twofactor.EventUnlocked, twofactor.EventEnabled, twofactor.EventReplaced, twofactor.EventDisabled,
 		twofactor.EventBackupCodeUsed, twofactor.EventBackupCodeIssued, twofactor.EventBackupCodeRevoked, twofactor.EventAdminRemoved,
-		eventGap,
+		twofactor.EventGap,
 	}
 	endings = []twofactor.EventType{
 		twofactor.EventResetCompleted, twofactor.EventResetDenied, twofactor.EventResetCanceled, twofactor.EventResetExpired,
@@ -178,7 +175,7 @@ func recentChanges(c twofactor.Case, history []twofactor.Event, more bool, now t
 	}
 	if oldest := len(history) - 1; more && recent(history[oldest].At) {
 		events = append(events, twofactor.Event{
-			ID: "gap", At: history[oldest].At, Type: eventGap, Outcome: twofactor.Succeeded, Actor: twofactor.ActorSystem, Reason: "too_many_events",
+			ID: "gap", At: history[oldest].At, Type: twofactor.EventGap, Outcome: twofactor.Succeeded, Actor: twofactor.ActorSystem, Reason: "too_many_events",
 		})
 	}
 	out := []api.HistoryEvent{}

@@ -24,6 +24,7 @@ type history struct {
 	// fault is asked before and after each write whether it fails there: not stored, or stored and not told.
 	fault   func(user twofactor.UserID, write string, stored bool) error
 	appends int
+	looks   int
 }
 
 var errFault = errors.New("fault")
@@ -64,6 +65,19 @@ func (h *history) Append(_ context.Context, user twofactor.UserID, events []twof
 		slices.SortFunc(kept, func(a, b twofactor.Event) int { return older(b, a) })
 		return kept
 	})
+}
+
+func (h *history) HistoryAfter(_ context.Context, user twofactor.UserID, after twofactor.Event, limit int) (found []twofactor.Event, err error) {
+	err = h.write(user, "look", func(kept []twofactor.Event) []twofactor.Event {
+		h.looks++
+		for _, e := range slices.Backward(kept) {
+			if older(after, e) < 0 && len(found) < limit {
+				found = append(found, e)
+			}
+		}
+		return kept
+	})
+	return found, err
 }
 
 func (h *history) EraseHistory(_ context.Context, user twofactor.UserID, before twofactor.Event) error {

@@ -60,6 +60,7 @@ type Account struct {
 	ResetReviews   []int64   `json:"reset_reviews,omitempty"` // Unix seconds at which resets reached review
 	ResetMails     []int64   `json:"reset_mails,omitempty"`   // Unix seconds of mails with an identity link
 	Events         []Event   `json:"events,omitempty"`        // what the last transition did; the stream is the log
+	Past           *Recorded `json:"past,omitempty"`          // where the events before those are; nil: not known
 }
 
 // Authenticator is a shared secret and what has been done with it.
@@ -119,6 +120,9 @@ func (a *Account) next(write WriteID, now time.Time) *Account {
 	n.Reset = a.Reset.clone()
 	n.ResetReviews = slices.Clone(a.ResetReviews)
 	n.ResetMails = slices.Clone(a.ResetMails)
+	if n.Past = recorded(a.Version, a.Events); n.Past == nil {
+		n.Past = clone(a.Past)
+	}
 	n.Events = nil
 	n.tidy(now)
 	return &n

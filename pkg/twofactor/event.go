@@ -62,6 +62,7 @@ const (
 	EventCaseViewed        EventType = "case_viewed"
 	EventMailRequested     EventType = "mail_requested" // a mail again, or a reminder; not in the history
 	EventAdminRemoved      EventType = "admin_removed"
+	EventGap               EventType = "gap" // in the history only: events before it were lost
 	EventErased            EventType = "erased"
 )
 
@@ -134,7 +135,7 @@ type Request struct {
 // is delivered. It begins with a letter that no id of [Service.HostSaw] has: what the host saw in the same millisecond
 // sorts before what followed from it.
 func (a *Account) record(req Request, now time.Time, e Event) {
-	e.ID = fmt.Sprintf("v%012d-%02d", a.Version, len(a.Events))
+	e.ID = fmt.Sprintf("%s%02d", idPrefix(a.Version), len(a.Events))
 	e.At = now
 	e.IP = cut(req.IP, maxNote)
 	e.UserAgent = cut(req.UserAgent, maxUserAgent)

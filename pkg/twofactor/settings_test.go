@@ -26,7 +26,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("events %+v", w.account.Events)
 		}
 		after := *w.account
-		before.Version, before.Writes, before.Events = after.Version, after.Writes, after.Events
+		before.Version, before.Writes, before.Events, before.Past = after.Version, after.Writes, after.Events, after.Past
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("a check changed the account (-before +after):\n%s", diff)
 		}

@@ -34,9 +34,17 @@ type Store interface {
 	// not of this store's making is ErrCursor.
 	History(ctx context.Context, user UserID, page Page) (HistoryPage, error)
 
+	// HistoryAfter lists the user's events newer than the given one (by time, then id), oldest first, at most limit of
+	// them, which is at least 1: fewer are all there are. An event whose Append has returned is among them, and one whose
+	// EraseHistory has returned is not.
+	HistoryAfter(ctx context.Context, user UserID, after Event, limit int) ([]Event, error)
+
 	// EraseHistory removes the user's events older than the given one (by time, then id).
 	EraseHistory(ctx context.Context, user UserID, before Event) error
 }
+
+// KeepHistory is how long a store keeps an event at least. An older one may be gone.
+const KeepHistory = 400 * 24 * time.Hour
 
 // Page asks for a part of a list. An empty Cursor is the beginning. Limit is at least 1.
 type Page struct {
@@ -99,6 +107,7 @@ type Version struct {
 	User    UserID
 	Version int64
 	Events  []Event
+	Past    *Recorded // where the events before these are; nil: not known
 }
 
 // Conflict is what a compare-and-swap returns when another write came first: Replace of an account, and the engines'

@@ -21,6 +21,9 @@ func neverSeen(t *testing.T, store twofactor.Store) {
 	if err != nil || len(history.Events) != 0 || history.Next != "" {
 		t.Errorf("History = %+v, %v; want none", history, err)
 	}
+	if after, err := store.HistoryAfter(t.Context(), "new", twofactor.Event{}, 10); err != nil || len(after) != 0 {
+		t.Errorf("HistoryAfter = %+v, %v; want none", after, err)
+	}
 	if err := store.EraseHistory(t.Context(), "new", twofactor.Event{ID: "x", At: at(0)}); err != nil {
 		t.Errorf("EraseHistory: %v", err)
 	}
@@ -262,6 +265,7 @@ func endedContext(t *testing.T, store twofactor.Store) {
 		"Due":          func() (any, error) { return store.Due(ctx, twofactor.WaitingReview, page) },
 		"Append":       func() (any, error) { return nil, store.Append(ctx, "u", []twofactor.Event{event}) },
 		"History":      func() (any, error) { return store.History(ctx, "u", page) },
+		"HistoryAfter": func() (any, error) { return store.HistoryAfter(ctx, "u", twofactor.Event{}, 1) },
 		"EraseHistory": func() (any, error) { return nil, store.EraseHistory(ctx, "u", event) },
 	} {
 		got, err := call()

@@ -181,6 +181,52 @@ func historyCursors(t *testing.T, store twofactor.Store) {
 	}
 }
 
+// wantAfter compares what is newer than an event, oldest first, for every limit.
+func wantAfter(t *testing.T, store twofactor.Store, user twofactor.UserID, after twofactor.Event, want ...twofactor.Event) {
+	t.Helper()
+	for limit := 1; limit <= len(want)+2; limit++ {
+		got, err := store.HistoryAfter(t.Context(), user, after, limit)
+		if diff := cmp.Diff(want[:min(limit, len(want))], got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+			t.Errorf("HistoryAfter(%q, %+v, %d), %v (-want +got):\n%s", user, after, limit, err, diff)
+		}
+	}
+}
+
+func historyAfter(t *testing.T, store twofactor.Store) {
+	all := seven(t, store, "uu")
+	slices.Reverse(all)
+	wantAfter(t, store, "uu", event(0, "9"), all...)      // older than all
+	wantAfter(t, store, "uu", event(1, "05"), all...)     // at the same time, and before the first
+	wantAfter(t, store, "uu", event(1, ""), all...)       // an id that nothing has
+	wantAfter(t, store, "uu", event(2, "35"), all[2:]...) // between two of one time
+	for i, e := range all {
+		e.At = e.At.In(time.FixedZone("", 7200))
+		wantAfter(t, store, "uu", e, all[i+1:]...)
+	}
+	wantAfter(t, store, "uu", event(1000, "1"))
+	wantAfter(t, store, "u", event(0, "9"), event(3, "not mine"))
+	wantAfter(t, store, "uuuu", event(0, "9"), event(3, "not mine"))
+	wantAfter(t, store, "uuu", event(0, "9"))
+}
+
+// historyAfterAtOnce: whoever has appended or erased sees it, and so does everybody else.
+func historyAfterAtOnce(t *testing.T, store twofactor.Store) {
+	var there []twofactor.Event
+	for n := 1; n <= 20; n++ {
+		there = append(there, event(n, "1"))
+		appendEvents(t, store, "u", there[len(there)-1])
+		wantAfter(t, store, "u", event(0, "1"), there...)
+		if n%4 != 0 {
+			continue
+		}
+		there = there[2:]
+		if err := store.EraseHistory(t.Context(), "u", there[0]); err != nil {
+			t.Fatal(err)
+		}
+		wantAfter(t, store, "u", event(0, "1"), there...)
+	}
+}
+
 func eraseHistory(t *testing.T, store twofactor.Store) {
 	all := seven(t, store, "uu")
 	erase := func(before twofactor.Event) {

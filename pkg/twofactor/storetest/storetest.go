@@ -43,6 +43,8 @@ func Run(t *testing.T, open func(t *testing.T) twofactor.Store) {
 		{"history has pages of any size", historyPages},
 		{"history pages stay in place while events arrive", historyPagesWhileAppending},
 		{"a cursor of another history is refused", historyCursors},
+		{"history after an event is oldest first", historyAfter},
+		{"history after an event has what was appended and not what was erased", historyAfterAtOnce},
 		{"erasing history removes what is older", eraseHistory},
 
 		{"due lists accounts by what they wait for", dueStates},

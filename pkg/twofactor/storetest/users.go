@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,4 +80,6 @@ func clockFree(t *testing.T, store twofactor.Store) {
 		t.Fatal(err)
 	}
 	wantHistory(t, store, "u", events...)
+	slices.Reverse(events)
+	wantAfter(t, store, "u", twofactor.Event{ID: "0", At: past}, events...)
 }
