@@ -3,7 +3,7 @@ import createClient from 'openapi-fetch'
 import type { components, paths } from './openapi.ts'
 import { Refusal, Unreachable } from './refusal.ts'
 import type {
-  BackupCode, Case, Cases, Checked, Confirmed, ConfirmedInSignIn, Decided, Decision, EnrollmentRequired, HistoryPage, LinkAbout,
+  BackupCode, Case, Cases, CaseState, Checked, Confirmed, ConfirmedInSignIn, Decided, Decision, EnrollmentRequired, HistoryPage, LinkAbout,
   ResetRequested, SetUp, SignedIn, Status,
 } from './types.ts'
 
@@ -136,8 +136,9 @@ export class Client {
 
   // A reviewer's
 
-  reviews(cursor?: string): Promise<Cases> {
-    const query = cursor === undefined ? {} : { cursor }
+  /** Cases by their state; those that wait for a reviewer unless another is asked for. */
+  reviews(state?: CaseState, cursor?: string): Promise<Cases> {
+    const query = { ...(state === undefined ? {} : { state }), ...(cursor === undefined ? {} : { cursor }) }
     return this.#send(async () => this.#api.GET('/v1/reviews', { params: { query }, headers: await this.#headers() }))
   }
 

@@ -1,5 +1,5 @@
 // The bodies of the API under short names, as its description has them.
-import type { components } from './openapi.ts'
+import type { components, operations } from './openapi.ts'
 
 type Schemas = components['schemas']
 
@@ -20,6 +20,8 @@ export type ResetRequested = Schemas['ResetResponse']
 export type LinkAbout = Schemas['LinkResponse']
 export type Cases = Schemas['ReviewsResponse']
 export type CaseSummary = Schemas['CaseSummary']
+/** The states that open cases are in. */
+export type CaseState = NonNullable<NonNullable<operations['listReviews']['parameters']['query']>['state']>
 export type Case = Schemas['CaseResponse']
 export type Decision = Schemas['DecisionRequest']
 export type Decided = Schemas['DecisionResponse']

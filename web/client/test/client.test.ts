@@ -114,7 +114,7 @@ test('each route is asked as the API has it', async () => {
     [(c) => c.showResetLink('t'), 'POST /v1/reset/show', { token: 't' }],
     [(c) => c.goToIdentityCheck('t'), 'POST /v1/reset/identity', { token: 't' }],
     [(c) => c.cancelResetByLink('t'), 'POST /v1/reset/cancel', { token: 't' }],
-    [(c) => c.reviews('n'), 'GET /v1/reviews?cursor=n', undefined],
+    [(c) => c.reviews('ready', 'n'), 'GET /v1/reviews?state=ready&cursor=n', undefined],
     [(c) => c.review('a/b'), 'GET /v1/reviews/a%2Fb', undefined],
     [(c) => c.decide('x', { decision: 'stop', case_version: 3 }), 'POST /v1/reviews/x/decision', { decision: 'stop', case_version: 3 }],
   ]

@@ -1,5 +1,5 @@
 import { Client, Refusal, Unreachable } from '@nightlatch/client'
-import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit'
+import { html, LitElement, nothing, type CSSResultGroup, type PropertyValues, type TemplateResult } from 'lit'
 import { property, state } from 'lit/decorators.js'
 
 import { styles } from './styles.ts'
@@ -12,8 +12,9 @@ export type Session = string | (() => string | undefined | Promise<string | unde
 export interface Trouble {
   headline?: string
   body: string
-  /** Sends again what failed, where that is the way on. */
+  /** The way on: it sends again what failed, unless its label says otherwise. */
   again?: () => void
+  label?: string
 }
 
 /** A button. One of a screen is main, the one that most will want; a link is a way aside. */
@@ -37,8 +38,10 @@ const slowAfter = 300
  * @fires nightlatch-reauthenticate - The session is too old for this; detail.max_age in seconds.
  */
 export abstract class NightlatchElement extends LitElement {
-  static override styles = [styles]
+  static override styles: CSSResultGroup = styles
 
+  /** The language to speak, such as de or fr-CA. Default: that of what surrounds the element. */
+  @property() override lang = ''
   /** Where the API is, without a slash at its end. Default: where the page is. */
   @property() api = ''
   /** Whose words are spoken: standard, mirox, miaxdx or midphase. */
@@ -84,13 +87,13 @@ export abstract class NightlatchElement extends LitElement {
     this.tick(false)
   }
 
-  protected override willUpdate(changed: PropertyValues<this>): void {
+  protected override willUpdate(changed: PropertyValues): void {
     if (changed.has('api') || changed.has('fetch')) this.#client = undefined
     if (changed.has('preset') || changed.has('strings')) this.phrases = new Phrases(this.phrases.words, this.preset, this.strings)
-    if (changed.has('lang' as keyof this)) void this.#speak()
+    if (changed.has('lang')) void this.#speak()
   }
 
-  protected override updated(_changed: PropertyValues<this>): void {
+  protected override updated(_changed: PropertyValues): void {
     if (!this.#focusNext) return
     this.#focusNext = false
     this.renderRoot.querySelector<HTMLElement>('[data-focus], h2')?.focus()
@@ -199,7 +202,7 @@ export abstract class NightlatchElement extends LitElement {
       ${t && html`<div class="trouble" part="trouble">
         ${t.headline ? html`<strong>${t.headline}</strong>` : nothing}
         <p>${t.body}</p>
-        ${t.again ? html`<button type="button" part="button" @click=${t.again}>${this.say('common.try_again')}</button>` : nothing}
+        ${t.again ? html`<button type="button" part="button" @click=${t.again}>${t.label ?? this.say('common.try_again')}</button>` : nothing}
       </div>`}
     </div>`
   }
