@@ -15,6 +15,8 @@ export interface Trouble {
   /** The way on: it sends again what failed, unless its label says otherwise. */
   again?: () => void
   label?: string
+  /** What helps, below. */
+  more?: TemplateResult
 }
 
 /** A button. One of a screen is main, the one that most will want; a link is a way aside. */
@@ -113,6 +115,11 @@ export abstract class NightlatchElement extends LitElement {
     return this.phrases.say(key, { app: this.app, ...values })
   }
 
+  /** Sentences, one after another, as the language puts them. */
+  sentences(...all: string[]): string {
+    return all.filter(Boolean).join(/^(ja|zh)\b/.test(this.phrases.lang) ? '' : ' ')
+  }
+
   /** Another step of the screen: what went wrong before is over, and the new headline gets the focus. */
   step(change: () => void): void {
     this.trouble = undefined
@@ -167,11 +174,11 @@ export abstract class NightlatchElement extends LitElement {
         this.trouble = { body: this.say('common.error.reauthenticate') }
         this.emit('nightlatch-reauthenticate', { max_age: error.problem.max_age })
         return
-      default:
-        this.trouble = error.problem.request_id
-          ? { body: this.say('common.error.unexpected.id', { id: error.problem.request_id }), again }
-          : { body: this.say('common.error.unexpected'), again }
     }
+    const own = `common.error.${error.code}`
+    if (this.phrases.has(own)) this.trouble = { body: this.say(own, { moment: this.phrases.moment(error.problem.locked_until ?? this.clock()) }) } // sent again, it would be refused again
+    else if (error.problem.request_id) this.trouble = { body: this.say('common.error.unexpected.id', { id: error.problem.request_id }), again }
+    else this.trouble = { body: this.say('common.error.unexpected'), again }
   }
 
   /** Tells the application. Events leave the shadow tree and bubble. */
@@ -202,6 +209,7 @@ export abstract class NightlatchElement extends LitElement {
       ${t && html`<div class="trouble" part="trouble">
         ${t.headline ? html`<strong>${t.headline}</strong>` : nothing}
         <p>${t.body}</p>
+        ${t.more ?? nothing}
         ${t.again ? html`<button type="button" part="button" @click=${t.again}>${t.label ?? this.say('common.try_again')}</button>` : nothing}
       </div>`}
     </div>`

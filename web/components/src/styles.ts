@@ -35,6 +35,7 @@ export const styles = css`
 
   h2 { margin: 0 0 calc(var(--_space) * 0.6); font-size: 1.3em; line-height: 1.25; text-wrap: balance; }
   h2:focus { outline: none; }
+  h2 .progress { display: block; margin-block-end: 0.3em; color: var(--_muted); font-size: 0.68em; font-weight: 550; }
   h3 { margin: calc(var(--_space) * 1.4) 0 calc(var(--_space) * 0.4); font-size: 1.02em; }
   p { margin: 0 0 calc(var(--_space) * 0.75); }
   ol, ul { margin: 0 0 calc(var(--_space) * 0.75); padding-inline-start: 1.4em; }

@@ -1,0 +1,367 @@
+import { forget, keep, kept, newKey, Refusal, type Confirmed, type SetUp } from '@nightlatch/client'
+import { html, nothing, type TemplateResult } from 'lit'
+
+import type { NightlatchElement } from '../element.ts'
+import { CodeForm } from './code-form.ts'
+import { Intent } from './intent.ts'
+import { SavedCode } from './saved-code.ts'
+import { copy } from './take-away.ts'
+import { reused, skewed } from './verdicts.ts'
+
+/** What every confirmation says, in a session or inside a sign-in. */
+export type Activated = Pick<Confirmed, 'activated_at' | 'backup_code'>
+
+export interface SetUpOptions<C extends Activated = Confirmed> {
+  /** A move to another phone: the old one works until the new one does. */
+  replacement: boolean
+  /** Where a set-up is kept in this tab, so that a reload goes on with it. */
+  keptAs: string
+  /** Begins under this key: the same key, with the same proof, is answered with the same set-up while it lasts. */
+  begin(key: string): Promise<SetUp>
+  confirm(id: string, code: string, key: string): Promise<C>
+  /** Drops what was begun. Without it, it lapses by itself. */
+  discard?(): Promise<void>
+  /** The account's name in the authenticator app. */
+  account: () => string
+  /** A backup code comes after the confirmation. Default: of a first set-up, where none came before it. */
+  codeFollows?: boolean
+  /** It is in force. Called at once, before the user reads that, or saves a code: an assertion does not wait for that. */
+  activated?(confirmed: C): void | Promise<void>
+  /** The user has read that it is on, and saved what there was to save. A replacement without a code ends within its last action. */
+  done(confirmed: C): void
+  /** The user has given up; all of it is forgotten. */
+  cancel(): void
+  /** Begins again, where that takes another proof than the one at hand. */
+  restart?(): void
+}
+
+type Step = 'scan' | 'save' | 'code' | 'on' | 'saveLast'
+
+/** What a reload needs to go on. The secret is not in it: the service shows it again to whoever has the key. */
+interface Kept {
+  key: string
+  /** The set-up that the step is about. */
+  id?: string
+  step: Step
+  /** A confirmation that was sent: sent again it has the same answer, backup code included. */
+  confirm?: { code: string; key: string }
+}
+
+/** How long giving up waits for the service, in milliseconds: what is not dropped lapses. */
+const discardFor = 3000
+
+/**
+ * The steps of a set-up (E1 to E5, or P2 and P3): scan, save the backup code if one comes with it, confirm; then that it
+ * is on, and the backup code if it comes only now. Nothing changes on the account before the confirmation. The element
+ * that shows it calls start inside one of its actions, and renders it from then on.
+ */
+export class SetUpSteps<C extends Activated = Confirmed> {
+  readonly #host: NightlatchElement
+  readonly #o: SetUpOptions<C>
+  readonly #form: CodeForm
+  readonly #saved: SavedCode
+  readonly #intent = new Intent()
+
+  #kept: Kept
+  #setUp: SetUp | undefined
+  #confirmed: C | undefined
+  #over: 'expired' | 'replaced' | undefined
+  #said = '' // what became of copying the key
+
+  constructor(host: NightlatchElement, options: SetUpOptions<C>) {
+    this.#host = host
+    this.#o = options
+    this.#form = new CodeForm(host)
+    this.#saved = new SavedCode(host)
+    this.#kept = kept<Kept>(options.keptAs) ?? { key: newKey(), step: 'scan' }
+  }
+
+  /** The set-up that was left in this tab, if one was: its id, and whether its confirmation was sent. */
+  static left(keptAs: string): { id: string | undefined; confirming: boolean } | undefined {
+    const left = kept<Kept>(keptAs)
+    return left && { id: left.id, confirming: left.confirm !== undefined }
+  }
+
+  /** Begins, or goes on where a reload has interrupted. A refusal that ends it is thrown, and what was kept forgotten. */
+  async start(): Promise<void> {
+    try {
+      if (this.#kept.id && this.#kept.confirm && (await this.#confirmAgain(this.#kept.id, this.#kept.confirm))) return
+      this.#keep({})
+      this.#setUp = await this.#o.begin(this.#kept.key)
+    } catch (error) {
+      if (error instanceof Refusal && error.status < 500 && error.status !== 401) this.#forget()
+      throw error
+    }
+    const { enrollment_id, backup_code } = this.#setUp
+    const step = enrollment_id !== this.#kept.id || (this.#kept.step === 'save' && !backup_code) ? 'scan' : this.#kept.step
+    this.#go(step, { id: enrollment_id })
+  }
+
+  render(): TemplateResult {
+    if (this.#over) return this.#overWith(this.#over)
+    if (this.#confirmed) return this.#kept.step === 'saveLast' ? this.#saveLast(this.#confirmed) : this.#on(this.#confirmed)
+    if (!this.#setUp) return this.#beginning()
+    switch (this.#kept.step) {
+      case 'save':
+        return this.#save(this.#setUp)
+      case 'code':
+        return this.#code()
+      default:
+        return this.#scan(this.#setUp)
+    }
+  }
+
+  // E1, P2
+
+  #scan(setUp: SetUp): TemplateResult {
+    const host = this.#host
+    const moving = this.#o.replacement
+    const phone = globalThis.matchMedia?.('(pointer: coarse)').matches
+    return html`
+      ${this.#headline(moving ? 'P2.headline' : 'E1.headline', 1)}
+      ${moving ? host.paragraph(host.say('P2.body')) : nothing}
+      ${host.paragraph(host.say(phone && !moving ? 'E1.body.phone' : 'E1.body.1'))}
+      <img class="qr" part="qr" src=${setUp.qr_png} alt=${host.say('label.qr')} />
+      <p part="body">${host.say('E1.body.2')}</p>
+      <p class="key-shown" part="key"><span class="hidden">${host.say('label.key')}: </span><code class="key" translate="no" dir="ltr">${grouped(setUp.manual_secret)}</code></p>
+      <p class="muted">${host.say('E1.body.3')}</p>
+      <p class="muted" role="status">${this.#said}</p>
+      ${host.troubles()}
+      <div class="buttons" part="buttons">
+        ${phone && !moving ? html`<a class="button" part="button" href=${setUp.otpauth_uri}>${host.say('E1.open_app')}</a>` : nothing}
+        ${host.button({ label: host.say('E1.copy_key'), click: () => void this.#copyKey(setUp.manual_secret) })}
+        ${host.button({ label: host.say(moving ? 'P2.cancel' : 'E1.cancel'), action: 'cancel', click: () => void this.#cancel() })}
+        ${host.button({ label: host.say(moving ? 'P2.next' : 'E1.next'), kind: 'main', click: () => this.#go(setUp.backup_code ? 'save' : 'code') })}
+      </div>`
+  }
+
+  async #copyKey(key: string): Promise<void> {
+    this.#said = this.#host.say((await copy(key)) ? 'common.copied' : 'common.copy_failed')
+    this.#host.requestUpdate()
+  }
+
+  // E2
+
+  #save(setUp: SetUp): TemplateResult {
+    const host = this.#host
+    return html`
+      ${this.#headline('E2.headline', 2)}
+      ${host.paragraph(host.sentences(host.say('E2.body.1'), host.say('E2.body.2'), host.say('E2.body.3')))}
+      ${this.#saved.render({
+        code: setUp.backup_code ?? '',
+        account: this.#o.account(),
+        more: [{ label: host.say('E2.back'), click: () => this.#go('scan') }],
+        next: { label: host.say('E2.next'), click: () => this.#go('code') },
+      })}`
+  }
+
+  // E3, E3a, C1, P3
+
+  #code(): TemplateResult {
+    const host = this.#host
+    const moving = this.#o.replacement
+    return html`
+      ${this.#headline(moving ? 'P3.headline' : 'E3.headline', this.#setUp?.backup_code ? 3 : 2)}
+      ${host.paragraph(host.say(moving ? 'P3.body' : 'E3.body'))}
+      ${this.#form.render({
+        label: host.say('label.code'),
+        send: host.say(moving ? 'P3.switch' : 'E3.confirm'),
+        action: 'confirm',
+        submit: (code) => this.#confirm(code),
+        refused: (error) => this.#refused(error),
+        more: [{ label: host.say(moving ? 'P3.back' : 'E3.back'), click: () => this.#go(this.#setUp?.backup_code ? 'save' : 'scan') }],
+      })}`
+  }
+
+  async #confirm(code: string): Promise<void> {
+    const id = this.#setUp?.enrollment_id
+    if (!id) return
+    const before = this.#kept.confirm // what became of it is not known: it may have been right
+    if (before && before.code !== code && (await this.#confirmAgain(id, before))) return
+    const confirm = { code, key: this.#intent.key(code) }
+    this.#keep({ confirm }) // before it is sent: should the page go before the answer comes, it can be asked for again
+    await this.#active(await this.#o.confirm(id, code, confirm.key))
+  }
+
+  async #confirmAgain(id: string, confirm: NonNullable<Kept['confirm']>): Promise<boolean> {
+    this.#intent.resume(confirm.code, confirm.key)
+    try {
+      await this.#active(await this.#o.confirm(id, confirm.code, confirm.key))
+      return true
+    } catch (error) {
+      if (!(error instanceof Refusal && error.status === 422)) throw error
+      this.#unconfirmed() // it was wrong then, too
+      return false
+    }
+  }
+
+  async #active(confirmed: C): Promise<void> {
+    await this.#o.activated?.(confirmed)
+    this.#confirmed = confirmed
+    if (this.#kept.step === 'saveLast' && confirmed.backup_code) this.#go('saveLast')
+    else if (!this.#o.replacement) this.#go('on')
+    else this.#read(confirmed)
+  }
+
+  #refused(error: Refusal): boolean {
+    if (error.status < 500 && error.status !== 401) this.#unconfirmed()
+    const host = this.#host
+    switch (error.code) {
+      case 'invalid_code':
+        host.trouble = skewed(host, error.problem) ?? {
+          headline: host.say('E3a.headline'),
+          body: host.sentences(
+            host.say('E3a.body.1', { account: this.#o.account() }),
+            host.say('E3a.body.2', { n: error.problem.attempts_remaining ?? 0 }),
+            host.say('E3a.body.3'),
+          ),
+        }
+        if (error.problem.attempts_remaining === 0) this.#end('expired')
+        return true
+      case 'code_reused':
+        host.trouble = reused(host, error.problem)
+        return true
+      case 'invalid_request':
+        host.trouble = { body: host.say('label.code.malformed') }
+        return true
+      case 'enrollment_expired':
+        this.#end('expired')
+        return true
+      case 'enrollment_replaced':
+        this.#end('replaced')
+        return true
+    }
+    return false
+  }
+
+  // E3b, and another tab's set-up
+
+  #end(why: 'expired' | 'replaced'): void {
+    this.#forget()
+    this.#host.step(() => (this.#over = why))
+  }
+
+  #overWith(why: 'expired' | 'replaced'): TemplateResult {
+    const host = this.#host
+    const moving = this.#o.replacement
+    const expired = why === 'expired'
+    return html`
+      ${host.headline(host.say(expired ? 'E3b.headline' : moving ? 'P5.headline' : 'E0.headline'))}
+      ${host.paragraph(host.say(!expired ? 'common.error.enrollment_replaced' : moving ? 'E3b.body.moving' : 'E3b.body.1'))}
+      ${this.#setUp?.backup_code ? host.paragraph(host.say('E3b.body.2')) : nothing}
+      ${host.troubles()}
+      ${host.buttons(
+        { label: host.say('E3b.start_again'), kind: 'main', action: 'begin', click: () => this.#again() },
+        { label: host.say('E3b.close'), click: () => this.#o.cancel() },
+      )}`
+  }
+
+  #again(): void {
+    if (this.#o.restart) {
+      this.#o.restart()
+      return
+    }
+    void this.#host.act('begin', async () => {
+      this.#form.clear()
+      this.#saved.reset()
+      await this.start()
+    })
+  }
+
+  // E4
+
+  #on(confirmed: C): TemplateResult {
+    const host = this.#host
+    return html`
+      ${host.headline(host.say('E4.headline'))}
+      <p part="body"><span class="badge on" part="badge">${host.say('card.badge.enabled')}</span></p>
+      ${host.paragraph(host.sentences(host.say('E4.body.1', { moment: host.phrases.moment(confirmed.activated_at) }), host.say('E4.body.2')))}
+      ${host.troubles()}
+      ${host.buttons({ label: host.say('E4.done'), kind: 'main', click: () => this.#read(confirmed) })}`
+  }
+
+  #read(confirmed: C): void {
+    if (confirmed.backup_code) {
+      this.#saved.reset()
+      this.#go('saveLast')
+    } else {
+      this.#finish(confirmed)
+    }
+  }
+
+  // E5
+
+  #saveLast(confirmed: C): TemplateResult {
+    const host = this.#host
+    return html`
+      ${this.#headline('E5.headline', 3)}
+      ${host.paragraph(host.sentences(host.say('E5.body.1'), host.say('E5.body.2')))}
+      ${this.#saved.render({
+        code: confirmed.backup_code ?? '',
+        account: this.#o.account(),
+        next: { label: host.say('E5.finish'), click: () => this.#finish(confirmed) },
+      })}`
+  }
+
+  #finish(confirmed: C): void {
+    forget(this.#o.keptAs)
+    this.#o.done(confirmed)
+  }
+
+  // Around the steps
+
+  #beginning(): TemplateResult {
+    const host = this.#host
+    return html`
+      ${host.headline(host.say(this.#o.replacement ? 'P2.headline' : 'E1.headline'))}
+      ${host.busy ? html`<p class="muted" role="status">${host.say('common.working')}</p>` : nothing}
+      ${host.troubles()}
+      ${host.buttons({ label: host.say('E1.cancel'), click: () => { this.#forget(); this.#o.cancel() } })}`
+  }
+
+  /** A headline that says how far it is. */
+  #headline(key: 'E1.headline' | 'E2.headline' | 'E3.headline' | 'E5.headline' | 'P2.headline' | 'P3.headline', step: number): TemplateResult {
+    const host = this.#host
+    const before = this.#setUp?.backup_code !== undefined
+    const after = this.#o.codeFollows ?? (!this.#o.replacement && !before)
+    const total = 2 + Number(before) + Number(after || this.#confirmed?.backup_code !== undefined)
+    return html`<h2 part="headline" tabindex="-1"><span class="progress" part="progress">${host.say('common.step', { step: Math.min(step, total), total })}</span> ${host.say(key)}</h2>`
+  }
+
+  async #cancel(): Promise<void> {
+    await this.#host.act('cancel', async () => {
+      this.#forget()
+      const dropped = this.#o.discard?.().catch(() => undefined) // what is not dropped lapses
+      await Promise.race([dropped, new Promise((resolve) => setTimeout(resolve, discardFor))])
+    })
+    this.#o.cancel()
+  }
+
+  #go(step: Step, more: Partial<Kept> = {}): void {
+    this.#said = ''
+    this.#over = undefined
+    this.#host.step(() => this.#keep({ ...more, step }))
+  }
+
+  #keep(change: Partial<Kept>): void {
+    this.#kept = { ...this.#kept, ...change }
+    keep(this.#o.keptAs, this.#kept)
+  }
+
+  #unconfirmed(): void {
+    const { confirm: _, ...rest } = this.#kept
+    this.#kept = rest
+    keep(this.#o.keptAs, this.#kept)
+  }
+
+  /** Another start is another set-up. */
+  #forget(): void {
+    forget(this.#o.keptAs)
+    this.#kept = { key: newKey(), step: 'scan' }
+  }
+}
+
+/** A key in groups of four, as people read and type it. Apps ignore the spaces. */
+function grouped(key: string): string {
+  return key.replace(/(.{4})(?=.)/g, '$1 ')
+}

@@ -1,0 +1,31 @@
+// What is said of a code that was not accepted, wherever it was typed.
+import type { Checked, Problem } from '@nightlatch/client'
+import { html } from 'lit'
+
+import type { NightlatchElement, Trouble } from '../element.ts'
+
+/**
+ * A code of another time (C1): the phone's clock is off, by how much and which way, and how to put it right; undefined if
+ * that is not what is wrong.
+ */
+export function skewed(host: NightlatchElement, problem: Pick<Problem | Checked, 'reason' | 'drift_seconds'>): Trouble | undefined {
+  const drift = problem.drift_seconds
+  if (problem.reason !== 'clock_skew' || drift === undefined) return undefined
+  const n = Math.max(1, Math.round(Math.abs(drift) / 60))
+  return {
+    headline: host.say(drift < 0 ? 'C1.headline.slow' : 'C1.headline.fast', { n }),
+    body: host.sentences(host.say('C1.body.1'), host.say('C1.body.2')),
+    more: html`<details part="details">
+      <summary>${host.say('C1.how')}</summary>
+      <ul>
+        <li>${host.say('C1.how.iphone')}</li>
+        <li>${host.say('C1.how.android')}</li>
+      </ul>
+    </details>`,
+  }
+}
+
+/** A right code that was used before (L1b): the next one comes in a moment. */
+export function reused(host: NightlatchElement, problem: Pick<Problem, 'retry_after'>): Trouble {
+  return { headline: host.say('L1b.headline'), body: host.say('L1b.body', { seconds: problem.retry_after ?? 30 }) }
+}
