@@ -23,7 +23,7 @@ declare global {
 
 const told = [
   'signed-in', 'start-over', 'session-over', 'reauthenticate', 'support', 'change-password', 'enabled', 'disabled', 'replaced',
-  'backup-code-issued', 'leave', 'sign-in', 'decided', 'done', 'session', 'closed', 'canceled',
+  'backup-code-issued', 'leave', 'sign-in', 'decided', 'case', 'done', 'session', 'closed', 'canceled',
 ].map((name) => `nightlatch-${name}`)
 
 let offset = 0

@@ -67,7 +67,7 @@ export class DecisionForm {
     return html`<form class="notice" part="notice" novalidate @submit=${(event: Event) => this.#submit(event, c, kind)}>
       <p>${host.say(`review.decide.${kind}.body`)}</p>
       ${kind === 'approve'
-        ? html`<label class="tick"><input type="checkbox" name="matches" .checked=${this.#matches} @change=${(e: Event) => {
+        ? html`<label class="tick"><input type="checkbox" name="same_person" .checked=${this.#matches} @change=${(e: Event) => {
               this.#matches = (e.target as HTMLInputElement).checked
               host.requestUpdate()
             }} /><span>${host.say('review.decide.matches')}</span></label>
