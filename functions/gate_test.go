@@ -27,6 +27,7 @@ type gate struct {
 	mu      sync.Mutex
 	asked   map[string]bool
 	mails   []string // the MIME of those that SES has taken
+	told    []string // the details of the events that EventBridge has taken
 	instead http.HandlerFunc
 }
 
@@ -57,6 +58,13 @@ func (g *gate) taken() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.mails)
+}
+
+// events are the details of the events that went through it and arrived.
+func (g *gate) events() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.told)
 }
 
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -94,13 +102,21 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.mails = append(g.mails, string(mail))
 		g.mu.Unlock()
 	}
+	var events struct{ Entries []struct{ Detail string } }
+	if r.Header.Get("X-Amz-Target") == "AWSEvents.PutEvents" && response.StatusCode == http.StatusOK && json.Unmarshal(body, &events) == nil {
+		g.mu.Lock()
+		for _, e := range events.Entries {
+			g.told = append(g.told, e.Detail)
+		}
+		g.mu.Unlock()
+	}
 	maps.Copy(w.Header(), response.Header)
 	w.WriteHeader(response.StatusCode)
 	_, _ = io.Copy(w, response.Body)
 }
 
 // permission names a request as the permissions do: "accounts PutItem", "config GetItem keyset/totp", "kms Decrypt totp",
-// "mails SendMessage", "persona GetSecretValue", "ses SendRawEmail".
+// "mails SendMessage", "bus PutEvents", "persona GetSecretValue", "ses SendRawEmail".
 func (g *gate) permission(r *http.Request, body []byte) string {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var request struct {
@@ -108,6 +124,7 @@ func (g *gate) permission(r *http.Request, body []byte) string {
 		Key                  map[string]struct{ S string }
 		EncryptionContext    map[string]string
 		QueueUrl, SecretId   string
+		Entries              []struct{ EventBusName string }
 	}
 	if form, err := url.ParseQuery(string(body)); err == nil && form.Get("Action") != "" {
 		return "ses " + form.Get("Action")
@@ -115,7 +132,11 @@ func (g *gate) permission(r *http.Request, body []byte) string {
 	if err := json.Unmarshal(body, &request); err != nil {
 		return "what is not JSON: " + operation
 	}
-	if name, ok := g.names[request.TableName+request.QueueUrl+request.SecretId]; ok {
+	called := request.TableName + request.QueueUrl + request.SecretId
+	if len(request.Entries) > 0 {
+		called += request.Entries[0].EventBusName
+	}
+	if name, ok := g.names[called]; ok {
 		if request.IndexName != "" {
 			name += " " + request.IndexName
 		}

@@ -2,6 +2,7 @@ package functions_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/api/apitest"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore/eventsource"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
@@ -170,6 +172,7 @@ func TestJobs(t *testing.T) {
 				if diff := cmp.Diff(job.history, history(c)); diff != "" {
 					t.Errorf("history (-want +got):\n%s", diff)
 				}
+				w.told()
 				w.operate("alice")
 				c.want(host("alice"), "POST /v1/users/{user}/events", `{"type":"deleted"}`, 204, "")
 				delivered("alice")
@@ -215,6 +218,36 @@ func TestJobs(t *testing.T) {
 	}
 	for name := range asked {
 		t.Errorf("it is not said what %s may do", name)
+	}
+}
+
+// told holds what the event bus was told to the schemas of its events, and to the history: it has each event of that, but for
+// what changed no account.
+func (w *world) told() {
+	w.tb.Helper()
+	got := map[string]bool{}
+	for _, detail := range w.functions["notify"].others.events() {
+		apitest.CheckEvent(w.tb, []byte(detail))
+		var e api.BusEvent
+		if err := json.Unmarshal([]byte(detail), &e); err != nil || e.User != "alice" {
+			w.tb.Errorf("%v: %s", err, detail)
+		}
+		if e.Type != string(twofactor.EventMailRequested) {
+			got[e.ID+" "+e.Type] = true
+		}
+	}
+	page, err := w.store.History(w.tb.Context(), "alice", twofactor.Page{Limit: 100})
+	if err != nil || page.Next != "" {
+		w.tb.Fatal(err)
+	}
+	want := map[string]bool{}
+	for _, e := range page.Events {
+		if e.Version() > 0 {
+			want[e.ID+" "+string(e.Type)] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.tb.Errorf("the bus was told of (-history +bus):\n%s", diff)
 	}
 }
 

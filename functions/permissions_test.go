@@ -50,7 +50,7 @@ func permissions() map[string][]string {
 		"challenge":     {"accounts GetItem", "accounts PutItem", "history PutItem"},
 		"status":        {"accounts GetItem", "history Query"},
 		"jwks":          {"config GetItem jwks"},
-		"notify":        {"history PutItem", "history Query", "history DeleteItem", "mails SendMessage"},
+		"notify":        {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage"},
 
 		"reset-request":    {"accounts GetItem", "accounts PutItem", "persona GetSecretValue"},
 		"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ses"
@@ -65,6 +66,8 @@ func newWorld(tb testing.TB, policy string) *world {
 	must(keyring.Create(ctx, w.store, kek, keyring.Purposes()...))
 	queue, err := sqs.NewFromConfig(w.moto).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("mails-" + mine)})
 	must(err)
+	_, err = eventbridge.NewFromConfig(w.moto).CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: aws.String("bus-" + mine)})
+	must(err)
 	sender := "no-reply-" + mine + "@example.com"
 	_, err = ses.NewFromConfig(w.moto).VerifyEmailIdentity(ctx, &ses.VerifyEmailIdentityInput{EmailAddress: &sender})
 	must(err)
@@ -84,9 +87,11 @@ func newWorld(tb testing.TB, policy string) *world {
 		"NIGHTLATCH_REVIEWERS": "reviewers@example.com", "NIGHTLATCH_PERSONA_URL": w.persona.url, "NIGHTLATCH_PERSONA_TEMPLATE": "itmpl_example",
 		"NIGHTLATCH_PERSONA_SECRET": secret("persona", personaKey), "NIGHTLATCH_WEBHOOK_SECRET": secret("webhook", webhookSecret),
 		"NIGHTLATCH_INQUIRY_URL": "https://app.withpersona.com/dashboard/inquiries/",
+		"NIGHTLATCH_EVENT_BUS":   "bus-" + mine,
 	}
 	w.names = map[string]string{
 		w.tables.Accounts: "accounts", w.tables.History: "history", w.tables.Config: "config", *queue.QueueUrl: "mails",
+		"bus-" + mine:                           "bus",
 		w.settings["NIGHTLATCH_PERSONA_SECRET"]: "persona", w.settings["NIGHTLATCH_WEBHOOK_SECRET"]: "webhook",
 	}
 	return w
@@ -97,6 +102,7 @@ func endpoints(dynamoDB, kms, others string) map[string]string {
 	return map[string]string{
 		"AWS_ENDPOINT_URL_DYNAMODB": dynamoDB, "AWS_ENDPOINT_URL_KMS": kms,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": others, "AWS_ENDPOINT_URL_SES": others, "AWS_ENDPOINT_URL_SQS": others,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": others, "AWS_ENDPOINT_URL_LAMBDA": others, "AWS_ENDPOINT_URL_S3": others,
 	}
 }
 

@@ -1,4 +1,4 @@
-// Notify takes the stream of the accounts table to the history, and asks for the mails.
+// Notify takes the stream of the accounts table to the history and the event bus, and asks for the mails.
 package main
 
 import (
@@ -12,6 +12,9 @@ import (
 func main() {
 	env := environment.Must(environment.ToQueueMails)
 	to := notify.Sinks{History: dynamostore.New(env.DynamoDB, env.Tables)}
+	if env.EventBus != "" {
+		to.Bus = notify.Bus(env.EventBridge, env.EventBus)
+	}
 	if env.Mail.Queue != "" {
 		to.Mails = notify.Queue(env.SQS, env.Mail.Queue)
 	}

@@ -3,9 +3,11 @@ package environment_test
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/mail"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +24,7 @@ import (
 const (
 	keyARN     = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000000"
 	personaARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:nightlatch/persona-a1b2c3"
+	notifyARN  = "arn:aws:lambda:eu-central-1:111122223333:function:nightlatch-notify:live"
 	webhookARN = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:nightlatch/webhook-d4e5f6"
 )
 
@@ -47,6 +50,7 @@ func whole() map[string]string {
 		"NIGHTLATCH_PERSONA_URL": "https://persona.example/x", "NIGHTLATCH_PERSONA_TEMPLATE": "itmpl_Example1",
 		"NIGHTLATCH_PERSONA_SECRET": personaARN, "NIGHTLATCH_WEBHOOK_SECRET": webhookARN,
 		"NIGHTLATCH_INQUIRY_URL": "https://app.withpersona.com/dashboard/inquiries/",
+		"NIGHTLATCH_EVENT_BUS":   "security", "NIGHTLATCH_NOTIFY_FUNCTION": notifyARN,
 	}
 }
 
@@ -55,6 +59,7 @@ var optional = []string{
 	"NIGHTLATCH_CLAIM_AUTH_TIME", "NIGHTLATCH_CLAIM_TOKEN_USE", "NIGHTLATCH_AUTH_TIME_FROM_IAT",
 	"NIGHTLATCH_CLAIM_GROUPS", "NIGHTLATCH_CLAIM_AMR", "NIGHTLATCH_CLAIM_EMAIL", "NIGHTLATCH_REVIEWER_GROUP",
 	"NIGHTLATCH_MAIL_CONFIGURATION_SET", "NIGHTLATCH_REVIEWERS", "NIGHTLATCH_WORDS", "NIGHTLATCH_PERSONA_URL", "NIGHTLATCH_INQUIRY_URL",
+	"NIGHTLATCH_EVENT_BUS", "NIGHTLATCH_NOTIFY_FUNCTION",
 }
 
 // needed are the settings that only some functions need, with the needs that they are for.
@@ -93,6 +98,8 @@ func TestEverything(t *testing.T) {
 	variables["AWS_ENDPOINT_URL_SES"] = "https://ses.test"
 	variables["AWS_ENDPOINT_URL_SQS"] = "https://sqs.test"
 	variables["AWS_ENDPOINT_URL_S3"] = "https://s3.test"
+	variables["AWS_ENDPOINT_URL_EVENTBRIDGE"] = "https://events.test"
+	variables["AWS_ENDPOINT_URL_LAMBDA"] = "https://lambda.test"
 	e := read(t, variables)
 
 	miaxdx, err := twofactor.Preset("miaxdx")
@@ -121,6 +128,10 @@ func TestEverything(t *testing.T) {
 		"endpoint of SES":             cmp.Diff("https://ses.test", *e.SES.BaseEndpoint),
 		"endpoint of SQS":             cmp.Diff("https://sqs.test", *e.SQS.BaseEndpoint),
 		"endpoint of S3":              cmp.Diff("https://s3.test", *e.S3.BaseEndpoint),
+		"endpoint of EventBridge":     cmp.Diff("https://events.test", *e.EventBridge.BaseEndpoint),
+		"endpoint of Lambda":          cmp.Diff("https://lambda.test", *e.Lambda.BaseEndpoint),
+		"event bus":                   cmp.Diff("security", e.EventBus),
+		"notify":                      cmp.Diff(notifyARN, e.Notify),
 		"bucket":                      cmp.Diff("nightlatch-failures", e.Failures),
 		"endpoint of DynamoDB":        cmp.Diff("http://127.0.0.1:8000", *e.DynamoDB.BaseEndpoint),
 		"endpoint of KMS":             cmp.Diff("https://kms.test", *e.KMS.BaseEndpoint),
@@ -133,6 +144,7 @@ func TestEverything(t *testing.T) {
 	}
 	for _, provider := range []aws.CredentialsProvider{
 		e.DynamoDB.Credentials, e.KMS.Credentials, e.SecretsManager.Credentials, e.SES.Credentials, e.SQS.Credentials, e.S3.Credentials,
+		e.EventBridge.Credentials, e.Lambda.Credentials,
 	} {
 		c, err := provider.Retrieve(t.Context())
 		if err != nil || c.AccessKeyID != "ASIAEXAMPLE" || c.SecretAccessKey != "s3cr3t" || c.SessionToken != "t0k3n" {
@@ -147,25 +159,99 @@ func TestEverything(t *testing.T) {
 func TestOptional(t *testing.T) {
 	t.Parallel()
 	variables := whole()
-	for i, name := range optional {
-		if i%2 == 0 {
-			delete(variables, name)
-		} else {
-			variables[name] = "" // as a template sets what nobody has chosen
-		}
+	for _, name := range optional {
+		delete(variables, name)
 	}
+	variables["AWS_SESSION_TOKEN"], variables["AWS_ENDPOINT_URL_KMS"] = "", "" // as sam local sets what there is none of
 	e := read(t, variables)
 	want := handler.Settings{App: "Example", Issuer: "https://2fa.example.com", Audience: "example"}
 	if diff := cmp.Diff(want, e.Settings); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	for _, config := range []aws.Config{e.DynamoDB, e.KMS, e.SecretsManager, e.SES, e.SQS, e.S3} {
+	for _, config := range []aws.Config{e.DynamoDB, e.KMS, e.SecretsManager, e.SES, e.SQS, e.S3, e.EventBridge, e.Lambda} {
 		if config.BaseEndpoint != nil || config.Region != "eu-central-1" {
 			t.Errorf("without an endpoint it is %v in %s", config.BaseEndpoint, config.Region)
 		}
 	}
-	if e.Mail.ConfigurationSet != "" || e.Mail.Reviewers != "" || e.Persona.URL != "" {
-		t.Errorf("what nobody has chosen: %+v, %+v", e.Mail, e.Persona)
+	if e.Mail.ConfigurationSet != "" || e.Mail.Reviewers != "" || e.Persona.URL != "" || e.EventBus != "" || e.Failures != "" || e.Notify != "" {
+		t.Errorf("what nobody has chosen: %+v", e)
+	}
+}
+
+// TestEmpty: a setting that is there and says nothing was meant to say something. That no kind of token is asked for, above
+// all, must be chosen by leaving it out.
+func TestEmpty(t *testing.T) {
+	t.Parallel()
+	for _, name := range optional {
+		for _, value := range []string{"", " ", "\t\n"} {
+			variables := whole()
+			variables[name] = value
+			_, err := environment.Read(environ(variables), all...)
+			told := err != nil && !strings.Contains(err.Error(), "\n") && strings.HasPrefix(err.Error(), name+": is empty, must be ")
+			if ours := strings.HasPrefix(name, "NIGHTLATCH_"); told != ours {
+				t.Errorf("%s=%q: error %v, want one line that names it: %v", name, value, err, ours)
+			}
+		}
+	}
+}
+
+// TestCredentialsInURLs: a URL with a password is refused, and not told.
+func TestCredentialsInURLs(t *testing.T) {
+	t.Parallel()
+	for name := range whole() {
+		if name == "PATH" || strings.HasPrefix(name, "AWS_") {
+			continue
+		}
+		for _, value := range []string{"https://key:pa55@example.com", "http://key:pa55%@127.0.0.1:8000", "pa55@127.0.0.1\n"} {
+			variables := whole()
+			variables[name] = value
+			if _, err := environment.Read(environ(variables), all...); err != nil && strings.Contains(err.Error(), "pa55") && name != "NIGHTLATCH_POLICY" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for _, service := range []string{"DYNAMODB", "EVENTBRIDGE", "KMS", "LAMBDA", "S3", "SECRETS_MANAGER", "SES", "SQS"} {
+		for _, value := range []string{"http://key:pa55@127.0.0.1:8000", "http://pa55@127.0.0.1:8000", "http://key:pa55%@127.0.0.1", "key:pa55@127.0.0.1:8000"} {
+			variables := whole()
+			variables["AWS_ENDPOINT_URL_"+service] = value
+			_, err := environment.Read(environ(variables), all...)
+			if err == nil || strings.Contains(err.Error(), "pa55") || !strings.HasPrefix(err.Error(), "AWS_ENDPOINT_URL_"+service+": must be ") {
+				t.Errorf("AWS_ENDPOINT_URL_%s=%s: %v", service, value, err)
+			}
+		}
+	}
+}
+
+// TestComment: the package's comment lists every setting, a line each, and no other.
+func TestComment(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("environment.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, match := range regexp.MustCompile(`(?m)^//\t([A-Z0-9_]+)`).FindAllStringSubmatch(string(source), -1) {
+		listed = append(listed, match[1])
+	}
+	var asked []string
+	for _, file := range []string{"environment.go", "recovery.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`"((?:NIGHTLATCH|AWS)_[A-Z0-9_]+)"`).FindAllStringSubmatch(string(source), -1) {
+			asked = append(asked, match[1])
+		}
+	}
+	slices.Sort(listed)
+	slices.Sort(asked)
+	if diff := cmp.Diff(slices.Compact(asked), listed); diff != "" {
+		t.Errorf("settings (-read +listed):\n%s", diff)
+	}
+	for _, name := range slices.Sorted(maps.Keys(whole())) {
+		if strings.HasPrefix(name, "NIGHTLATCH_") && !slices.Contains(listed, name) {
+			t.Errorf("%s is not listed", name)
+		}
 	}
 }
 
@@ -252,6 +338,18 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestEventBus: a bus has a name, or an ARN.
+func TestEventBus(t *testing.T) {
+	t.Parallel()
+	for _, bus := range []string{"default", "a/b_c-d.E9", "arn:aws:events:eu-central-1:111122223333:event-bus/security"} {
+		variables := whole()
+		variables["NIGHTLATCH_EVENT_BUS"] = bus
+		if got := read(t, variables).EventBus; got != bus {
+			t.Errorf("bus %q, want %q", got, bus)
+		}
+	}
+}
+
 func TestWrong(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{
@@ -263,12 +361,12 @@ func TestWrong(t *testing.T) {
 		},
 		"NIGHTLATCH_POLICY":             {"strict", "{", "[]", `{"skew":2}`, `{"skwe":1}`, `{"enforcement":"required","backup_use":"disable_2fa"}`},
 		"NIGHTLATCH_APP":                {"Example: Inc", strings.Repeat("a", 65), "a\tb"},
-		"NIGHTLATCH_SUPPORT":            {"two\nlines"},
+		"NIGHTLATCH_SUPPORT":            {"two\nlines", " help@example.com"},
 		"NIGHTLATCH_ISSUER":             {"2fa.example.com", "http://2fa.example.com", "https://", "https://2fa.example.com/", "https://a@b.example", "https://a.example?", "https://a.example?b", "https://a.example#b", "https://a.example#", "https://a b.example", "HTTPS:a.example"},
 		"NIGHTLATCH_AUDIENCE":           {"a\x00b"},
 		"NIGHTLATCH_CLAIM_USER":         {"a\nb"},
 		"NIGHTLATCH_CLAIM_AUTH_TIME":    {"a\nb"},
-		"NIGHTLATCH_CLAIM_TOKEN_USE":    {"a\nb"},
+		"NIGHTLATCH_CLAIM_TOKEN_USE":    {"a\nb", "", " ", "access ", " access"},
 		"NIGHTLATCH_AUTH_TIME_FROM_IAT": {"yes", "1", "TRUE", "off"},
 		"NIGHTLATCH_CLAIM_GROUPS":       {"a\nb"},
 		"NIGHTLATCH_CLAIM_AMR":          {"a\nb"},
@@ -290,6 +388,10 @@ func TestWrong(t *testing.T) {
 		"AWS_ENDPOINT_URL_SES":              {"ses"},
 		"AWS_ENDPOINT_URL_SQS":              {"sqs"},
 		"AWS_ENDPOINT_URL_S3":               {"s3"},
+		"AWS_ENDPOINT_URL_EVENTBRIDGE":      {"events"},
+		"AWS_ENDPOINT_URL_LAMBDA":           {"lambda"},
+		"NIGHTLATCH_EVENT_BUS":              {"my bus", "büs", strings.Repeat("a", 257), notifyARN, "arn:aws:events:us-east-1:111122223333:event-bus/security", "arn:aws:events:eu-central-1:111122223333:rule/security"},
+		"NIGHTLATCH_NOTIFY_FUNCTION":        {"notify", keyARN, strings.Replace(notifyARN, "eu-central-1", "us-east-1", 1), strings.Replace(notifyARN, "function:", "layer:", 1)},
 		"NIGHTLATCH_FAILURE_BUCKET":         {"ab", "Failures", "a/b", "arn:aws:s3:::failures"},
 
 		"NIGHTLATCH_SUPORT":         {"help@example.com"},

@@ -28,7 +28,7 @@ func (r *reader) fault(name, format string, args ...any) {
 
 // need takes a setting that must be there.
 func (r *reader) need(name, must string, ok func(string) bool) string {
-	if r.values[name] == "" {
+	if strings.TrimSpace(r.values[name]) == "" {
 		r.known = append(r.known, name)
 		r.fault(name, "is missing, must be %s", must)
 		return ""
@@ -36,13 +36,15 @@ func (r *reader) need(name, must string, ok func(string) bool) string {
 	return r.may(name, must, ok)
 }
 
-// may takes a setting that may be left out.
+// may takes a setting that may be left out. What sam local has no value for, of Lambda's own, it sets to nothing.
 func (r *reader) may(name, must string, ok func(string) bool) string {
 	r.known = append(r.known, name)
-	value := r.values[name]
+	value, set := r.values[name]
 	switch {
-	case value == "" || ok(value):
-	case strings.HasSuffix(name, "_SECRET"): // it may be the secret itself
+	case !set || value == "" && !strings.HasPrefix(name, prefix) || value != "" && ok(value):
+	case strings.TrimSpace(value) == "":
+		r.fault(name, "is empty, must be %s, or be left out", must)
+	case strings.HasSuffix(name, "_SECRET") || strings.Contains(value, "@"): // it may be the secret itself, or a URL with a password
 		r.fault(name, "must be %s", must)
 	default:
 		r.fault(name, "is %q, must be %s", value, must)
@@ -78,8 +80,11 @@ func (r *reader) policy(name string) twofactor.Policy {
 	return policy
 }
 
+// prefix is what all names begin with that are not AWS's.
+const prefix = "NIGHTLATCH_"
+
 // rest faults what has the prefix and was not asked for.
-func (r *reader) rest(prefix string) {
+func (r *reader) rest() {
 	for _, name := range slices.Sorted(maps.Keys(r.values)) {
 		if strings.HasPrefix(name, prefix) && !slices.Contains(r.known, name) {
 			r.fault(name, "there is no such setting")
@@ -95,8 +100,11 @@ func isPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
+// isText: a name with space at an end of it looks like another, and is not.
+func isText(s string) bool { return isPrintable(s) && strings.TrimSpace(s) == s }
+
 // isApp: apps split a label at its first colon, and the name stands in the QR code twice.
-func isApp(s string) bool { return len(s) <= 64 && !strings.Contains(s, ":") && isPrintable(s) }
+func isApp(s string) bool { return len(s) <= 64 && !strings.Contains(s, ":") && isText(s) }
 
 // isTable follows DynamoDB's naming rules: 3 to 255 letters, digits, "_", "-" and ".".
 func isTable(s string) bool {
@@ -110,6 +118,13 @@ func isBucket(s string) bool {
 	return len(s) >= 3 && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
+// isBus follows EventBridge's naming rules.
+func isBus(s string) bool {
+	return len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/_-.", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	})
+}
+
 func isKey(s, region string) bool { return isARN(s, "kms", region, "key/") }
 
 func isARN(s, service, region, resource string) bool {
@@ -119,7 +134,7 @@ func isARN(s, service, region, resource string) bool {
 
 func isURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.User == nil
 }
 
 func isHTTPS(s string) bool {
