@@ -57,6 +57,7 @@ export const styles = css`
   button.danger { border-color: var(--_danger); color: var(--_danger); }
   button.link { min-block-size: 1.5rem; padding: 0.15em 0.1em; border: 0; color: var(--_accent); text-decoration: underline; text-underline-offset: 0.2em; font-weight: 500; }
   button[aria-disabled='true'] { opacity: 0.55; cursor: default; }
+  a:any-link { color: var(--_accent); text-underline-offset: 0.2em; }
   :focus-visible { outline: 3px solid var(--_accent); outline-offset: 2px; }
 
   .field { display: block; margin-block: calc(var(--_space) * 0.75); }
