@@ -21,7 +21,7 @@ func (to Sinks) noteGaps(ctx context.Context, user twofactor.UserID, versions []
 	var gaps []twofactor.Event
 	settled := map[int64]bool{} // versions that are about to be written, or were looked for
 	for _, v := range versions {
-		if v.Past != nil && !settled[v.Past.Version] && !settled[v.Version] {
+		if v.Past != nil && !settled[v.Past.Version] {
 			lost, err := to.lost(ctx, user, v.Version, *v.Past)
 			if err != nil {
 				return err
@@ -54,12 +54,13 @@ func (to Sinks) lost(ctx context.Context, user twofactor.UserID, version int64, 
 			return false, err
 		}
 		for _, e := range events {
-			of := e.Version()
-			if of == past.Version && e.Type != twofactor.EventGap {
-				found++
-			}
-			if found == past.Events || of == past.Version && e.Type == twofactor.EventGap || of >= version {
+			switch of := e.Version(); {
+			case of >= version, of == past.Version && e.Type == twofactor.EventGap:
 				return false, nil
+			case of == past.Version:
+				if found++; found == past.Events {
+					return false, nil
+				}
 			}
 		}
 		if len(events) < limit {
