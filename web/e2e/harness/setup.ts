@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 
 import { build } from 'vite'
 
+import { pages } from '../../vite.shared.ts'
+
 /** Where what is built for the tests and what they leave goes; not in git. */
 export const results = fileURLToPath(new URL('../results/', import.meta.url))
 export const program = results + 'nightlatch'
@@ -16,11 +18,10 @@ export default async function setup(): Promise<void> {
   mkdirSync(results, { recursive: true })
   execFileSync('go', ['build', '-o', program, './cmd/nightlatch'], { cwd: root, stdio: 'inherit' })
   await build({
+    ...pages(pageFiles),
     root: fileURLToPath(new URL('../page/', import.meta.url)),
     configFile: false,
     base: '/e2e/',
     logLevel: 'warn',
-    resolve: { conditions: ['development', 'module', 'browser'] },
-    build: { outDir: pageFiles, emptyOutDir: true, modulePreload: false },
   })
 }
