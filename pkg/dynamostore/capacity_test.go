@@ -55,6 +55,8 @@ func TestCapacity(t *testing.T) {
 		_, err := s.HistoryAfter(t.Context(), "u", twofactor.Event{At: at(0)}, 2)
 		return err
 	})
+	costs("whether a mail was sent", 1, 0, func() error { _, err := s.Mailed(t.Context(), about(1, "login")); return err })
+	costs("that it was", 0, 1, func() error { return s.MarkMailed(t.Context(), about(1, "login"), at(1)) })
 	costs("erasing three of four", 1, 3, func() error { return s.EraseHistory(t.Context(), "u", event(4)) })
 	costs("a new config item", 0, 1, func() error { return s.ReplaceConfig(t.Context(), "c", make([]byte, 900), 1) })
 	costs("a config item", 1, 0, func() error { _, _, err := s.LoadConfig(t.Context(), "c"); return err })

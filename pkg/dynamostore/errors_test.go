@@ -32,6 +32,10 @@ var calls = map[string]func(context.Context, *Store) (any, error){
 		return s.HistoryAfter(ctx, "u", twofactor.Event{At: at(0)}, 10)
 	},
 	"EraseHistory": func(ctx context.Context, s *Store) (any, error) { return nil, s.EraseHistory(ctx, "u", event(9)) },
+	"Mailed":       func(ctx context.Context, s *Store) (any, error) { return s.Mailed(ctx, about(1, "disabled")) },
+	"MarkMailed": func(ctx context.Context, s *Store) (any, error) {
+		return nil, s.MarkMailed(ctx, about(1, "locked"), at(1))
+	},
 	"LoadConfig": func(ctx context.Context, s *Store) (any, error) {
 		value, version, err := s.LoadConfig(ctx, "c")
 		return struct {
@@ -53,6 +57,7 @@ func furnished(t *testing.T) *Store {
 	a.Reset = &twofactor.Reset{State: twofactor.ResetInReview, EnteredAt: at(0)}
 	if err := errors.Join(
 		s.Replace(t.Context(), a), s.Append(t.Context(), "u", newest(3)), s.ReplaceConfig(t.Context(), "c", []byte("1"), 1),
+		s.MarkMailed(t.Context(), about(1, "disabled"), at(1)),
 	); err != nil {
 		t.Fatal(err)
 	}

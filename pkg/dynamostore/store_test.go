@@ -71,6 +71,12 @@ func event(n int) twofactor.Event {
 	}
 }
 
+// about is a job for a mail about the nth event of a history.
+func about(n int, kind string) twofactor.MailJob {
+	e := event(n)
+	return twofactor.MailJob{User: "u", Event: e.ID, At: e.At, Kind: kind, To: twofactor.MailToUser}
+}
+
 // newest are the first n of a history, newest first.
 func newest(n int) (all []twofactor.Event) {
 	for i := range n {

@@ -267,6 +267,10 @@ func endedContext(t *testing.T, store twofactor.Store) {
 		"History":      func() (any, error) { return store.History(ctx, "u", page) },
 		"HistoryAfter": func() (any, error) { return store.HistoryAfter(ctx, "u", twofactor.Event{}, 1) },
 		"EraseHistory": func() (any, error) { return nil, store.EraseHistory(ctx, "u", event) },
+		"Mailed":       func() (any, error) { return mailLog(t, store).Mailed(ctx, about("u", event, "disabled", "user")) },
+		"MarkMailed": func() (any, error) {
+			return nil, mailLog(t, store).MarkMailed(ctx, about("u", event, "disabled", "user"), at(0))
+		},
 	} {
 		got, err := call()
 		var conflict *twofactor.Conflict

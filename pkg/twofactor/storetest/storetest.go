@@ -47,6 +47,10 @@ func Run(t *testing.T, open func(t *testing.T) twofactor.Store) {
 		{"history after an event has what was appended and not what was erased", historyAfterAtOnce},
 		{"erasing history removes what is older", eraseHistory},
 
+		{"a mail about an event is marked as sent", mailsAreMarked},
+		{"marking a mail makes no event", marksMakeNoEvents},
+		{"no mark is lost among racing ones", racingMarks},
+
 		{"due lists accounts by what they wait for", dueStates},
 		{"due is by time and has pages of any size", duePages},
 		{"due follows the account", dueMoves},
