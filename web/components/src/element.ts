@@ -167,18 +167,22 @@ export abstract class NightlatchElement extends LitElement {
         this.trouble = { body: this.say('common.error.unavailable'), again }
         return
       case 'unauthorized':
-        this.trouble = { body: this.say('common.error.session_over') }
-        this.emit('nightlatch-session-over')
+        this.#signInAgain({ body: this.say('common.error.session_over') }, 'nightlatch-session-over')
         return
       case 'reauthenticate':
-        this.trouble = { body: this.say('common.error.reauthenticate') }
-        this.emit('nightlatch-reauthenticate', { max_age: error.problem.max_age })
+        this.#signInAgain({ body: this.say('common.error.reauthenticate') }, 'nightlatch-reauthenticate', { max_age: error.problem.max_age })
         return
     }
     const own = `common.error.${error.code}`
     if (this.phrases.has(own)) this.trouble = { body: this.say(own, { moment: this.phrases.moment(error.problem.locked_until ?? this.clock()) }) } // sent again, it would be refused again
     else if (error.problem.request_id) this.trouble = { body: this.say('common.error.unexpected.id', { id: error.problem.request_id }), again }
     else this.trouble = { body: this.say('common.error.unexpected'), again }
+  }
+
+  /** The application knows where to sign in. It is told at once, and again on a click. */
+  #signInAgain(trouble: Trouble, event: `nightlatch-${string}`, detail?: unknown): void {
+    this.emit(event, detail)
+    this.trouble = { ...trouble, label: this.say('common.sign_in_again'), again: () => this.emit(event, detail) }
   }
 
   /** Tells the application. Events leave the shadow tree and bubble. */

@@ -17,6 +17,8 @@ export interface CodeFormOptions {
   refused: (error: Refusal) => boolean
   /** The backup code's length where an authenticator code is asked for and a backup code would do as well. */
   backup?: { length: number; use: (code: string) => void; offer: string; button: string }
+  /** What it does takes something away. */
+  danger?: boolean
   /** Letters too: a backup code. */
   letters?: boolean
   /** Nothing can be sent for now. */
@@ -42,6 +44,14 @@ export class CodeForm {
   clear(): void {
     this.#typed = ''
     if (this.#input.value) this.#input.value.value = ''
+  }
+
+  /** Ready to type the next one over it. */
+  select(): void {
+    void this.#host.updateComplete.then(() => {
+      this.#input.value?.focus()
+      this.#input.value?.select()
+    })
   }
 
   /** Puts a code there that was typed elsewhere. */
@@ -74,7 +84,7 @@ export class CodeForm {
       </div>`}
       ${host.troubles()}
       <div class="buttons" part="buttons">
-        <button type="submit" class="main" part="button main" aria-disabled=${o.off || empty || host.busy ? 'true' : nothing}>
+        <button type="submit" class=${o.danger ? 'danger' : 'main'} part=${o.danger ? 'button danger' : 'button main'} aria-disabled=${o.off || empty || host.busy ? 'true' : nothing}>
           ${o.send}${host.atWork(o.action)}
         </button>
         ${o.more?.map((b) => b && host.button(b))}
@@ -97,8 +107,7 @@ export class CodeForm {
     const host = this.#host
     void host.act(o.action, () => o.submit(code), (error) => {
       const dealt = o.refused(error)
-      // Ready to type the next one over it.
-      void host.updateComplete.then(() => this.#input.value?.select())
+      this.select()
       return dealt
     })
   }

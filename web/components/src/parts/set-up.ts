@@ -21,7 +21,7 @@ export interface SetUpOptions<C extends Activated = Confirmed> {
   confirm(id: string, code: string, key: string): Promise<C>
   /** Drops what was begun. Without it, it lapses by itself. */
   discard?(): Promise<void>
-  /** The account's name in the authenticator app. */
+  /** The account's name in the authenticator app; empty: as the set-up has it. */
   account: () => string
   /** A backup code comes after the confirmation. Default: of a first set-up, where none came before it. */
   codeFollows?: boolean
@@ -89,7 +89,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
       this.#keep({})
       this.#setUp = await this.#o.begin(this.#kept.key)
     } catch (error) {
-      if (error instanceof Refusal && error.status < 500 && error.status !== 401) this.#forget()
+      if (error instanceof Refusal && isFinal(error)) this.#forget()
       throw error
     }
     const { enrollment_id, backup_code } = this.#setUp
@@ -149,7 +149,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
       ${host.paragraph(host.sentences(host.say('E2.body.1'), host.say('E2.body.2'), host.say('E2.body.3')))}
       ${this.#saved.render({
         code: setUp.backup_code ?? '',
-        account: this.#o.account(),
+        account: this.#account(),
         more: [{ label: host.say('E2.back'), click: () => this.#go('scan') }],
         next: { label: host.say('E2.next'), click: () => this.#go('code') },
       })}`
@@ -204,14 +204,14 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 
   #refused(error: Refusal): boolean {
-    if (error.status < 500 && error.status !== 401) this.#unconfirmed()
+    if (isFinal(error)) this.#unconfirmed()
     const host = this.#host
     switch (error.code) {
       case 'invalid_code':
         host.trouble = skewed(host, error.problem) ?? {
           headline: host.say('E3a.headline'),
           body: host.sentences(
-            host.say('E3a.body.1', { account: this.#o.account() }),
+            host.say('E3a.body.1', { account: this.#account() }),
             host.say('E3a.body.2', { n: error.problem.attempts_remaining ?? 0 }),
             host.say('E3a.body.3'),
           ),
@@ -298,7 +298,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
       ${host.paragraph(host.sentences(host.say('E5.body.1'), host.say('E5.body.2')))}
       ${this.#saved.render({
         code: confirmed.backup_code ?? '',
-        account: this.#o.account(),
+        account: this.#account(),
         next: { label: host.say('E5.finish'), click: () => this.#finish(confirmed) },
       })}`
   }
@@ -354,6 +354,11 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     keep(this.#o.keptAs, this.#kept)
   }
 
+  /** The account's name, as it stands in the app. */
+  #account(): string {
+    return this.#o.account() || labelled(this.#setUp?.otpauth_uri ?? '')
+  }
+
   /** Another start is another set-up. */
   #forget(): void {
     forget(this.#o.keptAs)
@@ -361,7 +366,22 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 }
 
+/** Whether a refusal is the last word on a request: not, when it may be sent again later, or after another sign-in. */
+export function isFinal(error: Refusal): boolean {
+  return error.status < 500 && error.status !== 401 && error.status !== 429
+}
+
 /** A key in groups of four, as people read and type it. Apps ignore the spaces. */
 function grouped(key: string): string {
   return key.replace(/(.{4})(?=.)/g, '$1 ')
+}
+
+/** The account's name in an otpauth link: the label's part behind the issuer. */
+function labelled(uri: string): string {
+  try {
+    const label = decodeURIComponent(/^otpauth:\/\/totp\/([^?]*)/.exec(uri)?.[1] ?? '')
+    return label.slice(label.indexOf(':') + 1).trim()
+  } catch {
+    return ''
+  }
 }

@@ -56,13 +56,15 @@ export function printed(host: NightlatchElement, about: CodeOfAccount): void {
   document.body.append(frame)
 }
 
-/** What is on paper and in the file: what it is, the code, whose, since when, and where to keep it. */
+/** What is on paper and in the file: what it is, the code, whose, since when, what it is for and where to keep it. */
 function lines(host: NightlatchElement, about: CodeOfAccount): string[] {
   return [
     host.say('print.title'),
     about.code,
-    about.account,
-    host.phrases.day(new Date(host.clock())),
+    about.account && host.say('print.account', { account: about.account }),
+    host.say('print.date', { day: host.phrases.day(new Date(host.clock())) }),
+    host.say('print.once'),
     host.say('print.keep'),
+    host.say('print.never'),
   ].filter((line) => line !== '')
 }
