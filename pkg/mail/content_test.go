@@ -45,7 +45,7 @@ func TestNothingMissing(t *testing.T) {
 		"backup_code_issued, mirox":          "| IP Support",
 		"backup_code_revoked, mirox":         "| IP Support",
 		"address_changed":                    "| IP Support",
-		"locked":                             "LockedUntil | IP",
+		"locked":                             "| IP LockedUntil",
 		"suspended, identity review, miaxdx": "Recovery | IP",
 		"suspended, admin only, mirox":       "Recovery | IP Support",
 		"code_reused":                        "| IP",

@@ -116,8 +116,12 @@ var mails = []struct {
 
 	{Locked, func(d *draft) {
 		d.subject("locked.subject")
-		d.say("locked.wait")
-		d.say("locked.effect")
+		if d.LockedUntil.IsZero() { // it is over already; or only backup codes have to wait, for a minute
+			d.say("locked.over")
+		} else {
+			d.say("locked.wait")
+			d.say("locked.effect")
+		}
 		d.say("locked.why")
 	}},
 	{Suspended, func(d *draft) {

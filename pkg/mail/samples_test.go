@@ -82,6 +82,7 @@ func samples() []sample {
 	add(AddressChanged, "", nil)
 	add(AddressChanged, "no support", noSupport)
 	add(Locked, "", nil)
+	add(Locked, "and over", func(c *Content) { c.LockedUntil = time.Time{} })
 	add(Suspended, "identity review, miaxdx", func(c *Content) { c.Words = Miaxdx })
 	add(Suspended, "admin only, mirox", func(c *Content) { c.Words, c.Recovery = Mirox, twofactor.AdminOnly })
 	add(Suspended, "admin only, midphase, support by URL", func(c *Content) {
