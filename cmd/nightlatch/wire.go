@@ -74,7 +74,8 @@ func (s *server) wire(policy twofactor.Policy) *functions {
 			keys, err := s.keys.Rules(ctx)
 			return twofactor.Rules{Policy: policy, Keys: keys}, err
 		},
-		Send: s.inbox.send, Now: s.clock.now,
+		Send: s.sender(handler.MailFeedback(deps, mail.DecodeTag)), Now: s.clock.now,
+		Mailed: s.store.Mailed, MarkMailed: s.store.MarkMailed,
 		App: demoApp, Support: demoSupport, Web: s.url, Words: mail.WordsOf(nameOf(policy)), Reviewers: reviewersAddress,
 	}
 	for _, r := range api.Routes() {
