@@ -52,6 +52,7 @@ func TestNothingMissing(t *testing.T) {
 		"reset_requested":                    "Cancel Confirm ExpiresAt Reference | IP",
 		"reset_requested, previous address":  "Cancel Previous Reference | IP",
 		"identity_failed, 2 tries left":      "Cancel Confirm Reference | Support TriesLeft",
+		"identity_failed, previous address":  "Cancel Previous Reference | TriesLeft",
 		"identity_failed, none left":         "Reference | Support",
 		"reset_in_review":                    "Cancel Reference |",
 		"review_waiting":                     "Case Reference |",

@@ -160,6 +160,12 @@ var mails = []struct {
 	}},
 	{IdentityFailed, func(d *draft) {
 		d.fromNowhere()
+		if d.TriesLeft > 0 && d.Previous { // the link to try again is not for this address
+			d.subject("reset_requested.previous.subject")
+			d.say("reset_requested.previous.effect")
+			d.cancel()
+			return
+		}
 		if d.TriesLeft > 0 {
 			d.subject("identity_failed.subject." + number(d.TriesLeft))
 			d.say("identity_failed.tips")

@@ -84,7 +84,8 @@ func current(a *twofactor.Account, job twofactor.MailJob) bool {
 	case bound:
 		return a.Reset != nil && a.Reset.State == state
 	case kind == IdentityFailed:
-		return a.Reset != nil && (a.Reset.State == twofactor.ResetIdentityPending || a.Reset.State == twofactor.ResetExpired)
+		return a.Reset != nil && (a.Reset.State == twofactor.ResetIdentityPending ||
+			a.Reset.State == twofactor.ResetExpired && a.Reset.TriesLeft <= 0)
 	}
 	return true
 }

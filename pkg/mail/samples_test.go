@@ -95,6 +95,7 @@ func samples() []sample {
 	add(ResetRequested, "previous address", previous)
 	add(IdentityFailed, "2 tries left", nil)
 	add(IdentityFailed, "1 try left, no support", func(c *Content) { c.TriesLeft, c.Support = 1, "" })
+	add(IdentityFailed, "previous address", previous)
 	add(IdentityFailed, "none left", func(c *Content) { c.TriesLeft = 0 })
 	add(IdentityFailed, "none left, no support", func(c *Content) { c.TriesLeft, c.Support = 0, "" })
 	add(ResetInReview, "", nil)
