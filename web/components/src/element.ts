@@ -221,7 +221,7 @@ export abstract class NightlatchElement extends LitElement {
 
   /** A row of buttons, in the order of reading. */
   buttons(...row: (Button | false | undefined)[]): TemplateResult {
-    return html`<div class="buttons" part="buttons">${row.map((b) => b && this.button(b))}</div>`
+    return html`<div class="buttons" part="buttons">${row.map((b) => (b ? this.button(b) : nothing))}</div>`
   }
 
   /** A button. While an action runs none can be pressed; it keeps the focus all the same. */

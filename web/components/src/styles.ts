@@ -96,7 +96,8 @@ export const styles = css`
   @media (forced-colors: active) { .badge, .trouble, .notice { border-color: CanvasText; } }
   @media (max-width: 26rem) {
     :host { padding: var(--_space); }
-    .buttons button { flex: 1 1 100%; }
+    .code-shown { padding-inline: 0.3em; }
+    .buttons button, .buttons a.button { flex: 1 1 100%; }
     .buttons button.link { flex: 0 1 auto; }
   }
 `

@@ -23,6 +23,8 @@ export interface CodeFormOptions {
   letters?: boolean
   /** Nothing can be sent for now. */
   off?: boolean
+  /** The way back, before the button that sends. */
+  before?: Button
   /** Further buttons beside the one that sends. */
   more?: (Button | false | undefined)[]
 }
@@ -63,8 +65,9 @@ export class CodeForm {
     const host = this.#host
     const bare = this.#typed.replace(separators, '')
     const offered = o.backup && bare.length === o.backup.length && bare.length > 6 ? o.backup : undefined
+    const digits = /^\d+$/.test(bare) // an app with more than six could be meant as well
     const empty = bare === ''
-    return html`<form novalidate @submit=${(event: Event) => this.#submit(event, o, Boolean(offered))}>
+    return html`<form novalidate @submit=${(event: Event) => this.#submit(event, o, offered !== undefined && !digits)}>
       <label class="field" part="field">
         <span>${o.label}</span>
         <input
@@ -84,10 +87,11 @@ export class CodeForm {
       </div>`}
       ${host.troubles()}
       <div class="buttons" part="buttons">
+        ${o.before ? host.button(o.before) : nothing}
         <button type="submit" class=${o.danger ? 'danger' : 'main'} part=${o.danger ? 'button danger' : 'button main'} aria-disabled=${o.off || empty || host.busy ? 'true' : nothing}>
           ${o.send}${host.atWork(o.action)}
         </button>
-        ${o.more?.map((b) => b && host.button(b))}
+        ${o.more?.map((b) => (b ? host.button(b) : nothing))}
       </div>
     </form>`
   }
@@ -100,7 +104,8 @@ export class CodeForm {
   #submit(event: Event, o: CodeFormOptions, offered: boolean): void {
     event.preventDefault()
     const code = this.#typed.replace(separators, '')
-    if (code === '' || o.off || offered) {
+    if (offered) return this.#host.renderRoot.querySelector<HTMLElement>('.notice button')?.focus() // the question is there: it wants an answer
+    if (code === '' || o.off) {
       this.#input.value?.focus()
       return
     }

@@ -169,7 +169,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
         action: 'confirm',
         submit: (code) => this.#confirm(code),
         refused: (error) => this.#refused(error),
-        more: [{ label: host.say(moving ? 'P3.back' : 'E3.back'), click: () => this.#go(this.#setUp?.backup_code ? 'save' : 'scan') }],
+        before: { label: host.say(moving ? 'P3.back' : 'E3.back'), click: () => this.#go(this.#setUp?.backup_code ? 'save' : 'scan') },
       })}`
   }
 
