@@ -33,12 +33,14 @@ func full() *twofactor.Account {
 		Authenticator: &twofactor.Authenticator{
 			Secret: twofactor.Sealed{Generation: 5, Box: []byte("secret")}, Params: totp.Params{Algorithm: "SHA1", Digits: 6, Period: 30},
 			ActivatedAt: ms(1), LastStep: 59079120, Burned: []totp.Step{59079121, 59079122}, Replays: 7,
+			LastFrom: []byte("home"),
 		},
 		Pending: &twofactor.Enrolment{
 			ID: digest("pending"),
 			Authenticator: twofactor.Authenticator{
 				Secret: twofactor.Sealed{Generation: 8, Box: []byte("pending")}, Params: totp.Params{Algorithm: "SHA256", Digits: 8, Period: 60},
 				ActivatedAt: ms(2), LastStep: 29539561, Burned: []totp.Step{29539562}, Replays: 9,
+				LastFrom: []byte("away"),
 			},
 			BackupCode: &twofactor.BackupCode{
 				Digest: [16]byte([]byte("pending's backup")), KeyID: 4000000010, Generation: 11, Length: 12, IssuedAt: ms(3),
@@ -71,7 +73,7 @@ func full() *twofactor.Account {
 			Identity:  &twofactor.Sealed{Generation: 28, Box: []byte("identity")},
 		},
 		ResetReviews: []int64{1772366429, 1772366430}, ResetMails: []int64{1772366431, 1772366432},
-		Events: []twofactor.Event{event(0), event(1)}, Past: &twofactor.Recorded{Version: 1, At: ms(26), Events: 31},
+		Events: []twofactor.Event{event(0), event(1)}, Past: &twofactor.Recorded{Version: 1, At: ms(26), Events: 31}, ReuseQuiet: 492325,
 	}
 }
 

@@ -37,6 +37,9 @@ func TestAnyAccount(t *testing.T) {
 		if a.Authenticator != nil && rapid.Bool().Draw(t, "usual") {
 			a.Authenticator.Params = usual
 		}
+		if n := len(a.Challenges); n > 0 && a.SignIn != nil && rapid.Bool().Draw(t, "signed in with") {
+			a.SignIn.Challenge = a.Challenges[rapid.IntRange(0, n-1).Draw(t, "the challenge")].Challenge
+		}
 		if a.Past != nil && rapid.Bool().Draw(t, "past as it is") {
 			a.Past.Version = a.Version - rapid.Int64Range(1, 1000).Draw(t, "versions back")
 		}
@@ -178,6 +181,16 @@ func TestSmall(t *testing.T) {
 	}
 	if b, ok := stored["past"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 1+1+6 {
 		t.Errorf("past %v, want 8 bytes", stored["past"])
+	}
+	a.SignIn = &twofactor.Success{Challenge: twofactor.Digest{1}}
+	for _, test := range []struct {
+		challenges []twofactor.Spent
+		there      bool
+	}{{nil, true}, {[]twofactor.Spent{{}}, true}, {[]twofactor.Spent{{Challenge: twofactor.Digest{1}}, {}}, true}, {[]twofactor.Spent{{}, {Challenge: twofactor.Digest{1}}}, false}} {
+		a.Challenges = test.challenges
+		stored = wantSame(t, a)
+		has(test.there, "sign_in", "ch")
+		has(true, "sign_in", "req")
 	}
 	a.Authenticator.Params.Digits = 8
 	a.Pending.Authenticator.Params.Algorithm = totp.SHA256

@@ -148,12 +148,17 @@ func (u *user) fail() {
 }
 
 // TestItemSize: a fully enrolled account fits in one write unit when it is at its largest in daily use: right after a
-// sign-in, with a lock on top, and the events that tell of it.
+// sign-in whose code was tried again from another place, with a lock on top, and the events that tell of it.
 func TestItemSize(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	u := enrolled(t, s)
 	if err := u.signIn(u.code()); err != nil {
+		t.Fatal(err)
+	}
+	u.from.IP = "2001:db8f:85a3:18d4:1319:8a2e:1370:7348"
+	var reused *twofactor.CodeReused
+	if err := u.signIn(u.code()); !errors.As(err, &reused) {
 		t.Fatal(err)
 	}
 	u.fail()
@@ -163,6 +168,7 @@ func TestItemSize(t *testing.T) {
 	}
 	if a.Contact == nil || a.Authenticator == nil || a.BackupCode == nil || len(a.Writes) != 8 || len(a.Challenges) != 1 ||
 		a.SignIn == nil || a.Answered != nil || a.Codes.LockedUntil.IsZero() || len(a.Codes.Days) != 1 || len(a.Events) != 2 ||
+		len(a.Authenticator.LastFrom) == 0 || a.ReuseQuiet == 0 || a.Past == nil ||
 		len(a.Events[1].UserAgent) != 128 || len(a.Events[1].IP) != 39 {
 		t.Fatalf("not the account that is meant: %+v", a)
 	}

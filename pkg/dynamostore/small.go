@@ -40,7 +40,8 @@ func compact(m item) {
 
 // shrink takes from an account what unshrink gives back. The write ids become one binary. An event loses the id that its
 // place gives it, and for what it has in common with the version's first event, which mostly came from the same request,
-// it gets NULL. An authenticator of the usual kind loses its parameters. Where the events before are becomes one binary.
+// it gets NULL. An authenticator of the usual kind loses its parameters, and the newest sign-in its challenge, which
+// is the last that succeeded. Where the events before are becomes one binary.
 // Whatever is not as expected stays as it is.
 func shrink(account item) {
 	if ids, ok := account["writes"].(*types.AttributeValueMemberL); ok {
@@ -63,6 +64,9 @@ func shrink(account item) {
 		if reflect.DeepEqual(a["params"], usualParams) {
 			delete(a, "params")
 		}
+	}
+	if s := members(account["sign_in"]); s["ch"] != nil && reflect.DeepEqual(s["ch"], lastChallenge(account)) {
+		delete(s, "ch")
 	}
 	if packed := packPast(account[attrVersion], members(account["past"])); packed != nil {
 		account["past"] = &types.AttributeValueMemberB{Value: packed}
@@ -87,6 +91,11 @@ func unshrink(account item) {
 	for _, a := range authenticatorsOf(account) {
 		if a["params"] == nil {
 			a["params"] = usualParams
+		}
+	}
+	if s := members(account["sign_in"]); s != nil && s["ch"] == nil {
+		if ch := lastChallenge(account); ch != nil {
+			s["ch"] = ch
 		}
 	}
 	if packed, ok := account["past"].(*types.AttributeValueMemberB); ok {
@@ -169,6 +178,15 @@ func eventID(account item, n int) string {
 // usualParams are those of nearly every authenticator, and what one without parameters has. They are not the default of
 // package totp: were that changed, authenticators that are stored would not be.
 var usualParams = &types.AttributeValueMemberM{Value: item{"alg": text("SHA1"), "digits": number(6), "period": number(30)}}
+
+// lastChallenge is the id of the last challenge that succeeded; nil if there is none.
+func lastChallenge(account item) types.AttributeValue {
+	list, ok := account["challenges"].(*types.AttributeValueMemberL)
+	if !ok || len(list.Value) == 0 {
+		return nil
+	}
+	return members(list.Value[len(list.Value)-1])["id"]
+}
 
 // eventsOf are the members of the account's events.
 func eventsOf(account item) (events []item) {

@@ -12,7 +12,7 @@ var mailed = map[twofactor.EventType]bool{
 	twofactor.EventEnabled: true, twofactor.EventReplaced: true, twofactor.EventReplacementLapsed: true,
 	twofactor.EventDisabled: true, twofactor.EventAdminRemoved: true,
 	twofactor.EventBackupCodeUsed: true, twofactor.EventBackupCodeIssued: true, twofactor.EventBackupCodeRevoked: true,
-	twofactor.EventAddressChanged: true, twofactor.EventLocked: true, twofactor.EventSuspended: true,
+	twofactor.EventAddressChanged: true, twofactor.EventLocked: true, twofactor.EventSuspended: true, twofactor.EventCodeReused: true,
 	twofactor.EventIdentityPassed: true, twofactor.EventIdentityFailed: true, twofactor.EventResetReturned: true,
 	twofactor.EventResetApproved: true, twofactor.EventResetReady: true, twofactor.EventResetDenied: true,
 	twofactor.EventResetCanceled: true, twofactor.EventResetExpired: true, twofactor.EventResetCompleted: true,
@@ -66,6 +66,11 @@ func mailsOf(e twofactor.Event) []twofactor.MailJob {
 			return toUser("reset_requested", "")
 		}
 		return toReviewers("review_waiting")
+	case twofactor.EventCodeReused:
+		if e.Reason != twofactor.ReusedElsewhere {
+			return nil
+		}
+		return toUser(kind, "")
 	case twofactor.EventAdminRemoved:
 		return toUser(string(twofactor.EventDisabled), "")
 	}

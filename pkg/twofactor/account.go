@@ -8,7 +8,7 @@
 //
 // Where to find a rule: one file for each operation (enroll, confirm, replace, verify, check, rotate_backup,
 // revoke_backup, disable, challenge, status, host_events, admin), and one for each thing they share (throttle, code,
-// grant, retry, contact, seal).
+// elsewhere, grant, retry, contact, recorded, seal).
 package twofactor
 
 import (
@@ -59,6 +59,7 @@ type Account struct {
 	Reset          *Reset    `json:"reset,omitempty"`         // open, or closed a short while ago
 	ResetReviews   []int64   `json:"reset_reviews,omitempty"` // Unix seconds at which resets reached review
 	ResetMails     []int64   `json:"reset_mails,omitempty"`   // Unix seconds of mails with an identity link
+	ReuseQuiet     int64     `json:"hush,omitempty"`          // the hour since 1970 until which no other mail tells of a used code
 	Events         []Event   `json:"events,omitempty"`        // what the last transition did; the stream is the log
 	Past           *Recorded `json:"past,omitempty"`          // where the events before those are; nil: not known
 }
@@ -70,6 +71,7 @@ type Authenticator struct {
 	ActivatedAt time.Time   `json:"activated,omitzero"`
 	LastStep    totp.Step   `json:"last,omitempty"`    // the last accepted one; only a greater one is accepted
 	Burned      []totp.Step `json:"burned,omitempty"`  // refused steps whose code was told apart; never accepted
+	LastFrom    []byte      `json:"from,omitempty"`    // where the code of LastStep came from, as origin says it; nil: not known
 	Replays     int         `json:"replays,omitempty"` // spent codes tried again since LastStep, as far as recorded
 }
 
@@ -163,6 +165,9 @@ func (a *Account) tidy(now time.Time) {
 	}
 	if a.Previous != nil && !now.Before(a.Previous.Until) {
 		a.Previous = nil
+	}
+	if a.ReuseQuiet <= hours(now) {
+		a.ReuseQuiet = 0
 	}
 	a.Challenges = slices.DeleteFunc(a.Challenges, func(s Spent) bool { return !now.Before(s.Until) })
 	a.Codes.tidy(now)

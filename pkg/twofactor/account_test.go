@@ -43,6 +43,7 @@ func TestNextKeepsAll(t *testing.T) {
 	full := &Account{}
 	fill(t, reflect.ValueOf(full).Elem(), 1)
 	full.Codes.Days[0].Day = day(noon)
+	full.ReuseQuiet = hours(noon)
 	next := full.next("write", noon.Add(-1000*time.Hour))
 	want := *full
 	want.Schema, want.Version, want.Events = Schema, full.Version+1, nil
@@ -146,24 +147,27 @@ func TestTidy(t *testing.T) {
 			Authenticator: &Authenticator{}, Pending: &Enrolment{BegunAt: noon}, Grant: &OpenGrant{ExpiresAt: noon.Add(15 * time.Minute)},
 			SignIn: &Success{At: noon}, Answered: &Answered{At: noon}, Challenges: []Spent{{Until: noon.Add(11 * time.Minute)}},
 			Previous: &Previous{Until: noon.Add(time.Hour)}, Codes: CodeThrottle{Days: []DayCount{{day(noon), 1}}},
+			ReuseQuiet: hours(noon) + 2,
 		}
 	}
 	left := func(a *Account) string {
-		return fmt.Sprint(a.Pending != nil, a.Grant != nil, a.SignIn != nil, a.Answered != nil, len(a.Challenges), a.Previous != nil, len(a.Codes.Days))
+		return fmt.Sprint(a.Pending != nil, a.Grant != nil, a.SignIn != nil, a.Answered != nil, len(a.Challenges), a.Previous != nil, len(a.Codes.Days), a.ReuseQuiet != 0)
 	}
 	for _, test := range []struct {
 		after time.Duration
 		want  string
 	}{
-		{10*time.Minute - 1, "true true true true 1 true 1"},
-		{10 * time.Minute, "true true false false 1 true 1"},
-		{11 * time.Minute, "true true false false 0 true 1"},
-		{15*time.Minute - 1, "true true false false 0 true 1"},
-		{15 * time.Minute, "false false false false 0 true 1"},
-		{time.Hour - 1, "false false false false 0 true 1"},
-		{time.Hour, "false false false false 0 false 1"},
-		{30 * 24 * time.Hour, "false false false false 0 false 1"},
-		{31 * 24 * time.Hour, "false false false false 0 false 0"},
+		{10*time.Minute - 1, "true true true true 1 true 1 true"},
+		{10 * time.Minute, "true true false false 1 true 1 true"},
+		{11 * time.Minute, "true true false false 0 true 1 true"},
+		{15*time.Minute - 1, "true true false false 0 true 1 true"},
+		{15 * time.Minute, "false false false false 0 true 1 true"},
+		{time.Hour - 1, "false false false false 0 true 1 true"},
+		{time.Hour, "false false false false 0 false 1 true"},
+		{2*time.Hour - 1, "false false false false 0 false 1 true"},
+		{2 * time.Hour, "false false false false 0 false 1 false"},
+		{30 * 24 * time.Hour, "false false false false 0 false 1 false"},
+		{31 * 24 * time.Hour, "false false false false 0 false 0 false"},
 	} {
 		if got := left(begin().next("w", noon.Add(test.after))); got != test.want {
 			t.Errorf("after %v: %s, want %s", test.after, got, test.want)

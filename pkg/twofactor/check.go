@@ -29,7 +29,7 @@ func (r Rules) Check(a *Account, req Check, now time.Time) (Checked, error) {
 	if err := a.Codes.refuses(now); err != nil {
 		return Checked{}, err
 	}
-	c, err := r.compare(a, a.Authenticator, sealAuthenticator, req.Code, now)
+	c, err := r.compare(a, a.Authenticator, sealAuthenticator, req.IP, req.Code, now)
 	if err != nil {
 		return Checked{}, err
 	}

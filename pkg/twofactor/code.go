@@ -30,12 +30,13 @@ type compared struct {
 	finding
 	step totp.Step
 	off  time.Duration // of the phone's clock; negative: behind
+	from []byte        // where the request came from, as origin says it
 }
 
 // compare looks for the step that a code belongs to and says what that is worth. It decides nothing: the caller counts
 // and records. Telling apart a step that could still be accepted, in the future or by a process whose clock is a little
 // behind, burns it, so that the diagnosis is never an oracle.
-func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, now time.Time) (compared, error) {
+func (r Rules) compare(a *Account, auth *Authenticator, purpose, ip, typed string, now time.Time) (compared, error) {
 	if err := auth.Params.Validate(); err != nil { // a damaged item: nothing below is for such parameters
 		return compared{}, refuse(err)
 	}
@@ -47,13 +48,14 @@ func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, n
 	if err != nil {
 		return compared{}, err
 	}
+	from := origin(secret, ip)
 	present := auth.Params.StepAt(now)
 	step, found, err := auth.Params.Match(secret, code, present, r.Policy.Skew)
 	if err != nil {
 		return compared{}, refuse(err)
 	}
 	if found {
-		c := compared{right, step, auth.Params.Offset(step, present)}
+		c := compared{right, step, auth.Params.Offset(step, present), from}
 		if auth.isSpent(step) {
 			c.finding = spent
 		}
@@ -66,7 +68,7 @@ func (r Rules) compare(a *Account, auth *Authenticator, purpose, typed string, n
 	case !found:
 		return compared{finding: wrong}, nil
 	}
-	c := compared{drifted, step, auth.Params.Offset(step, present)}
+	c := compared{drifted, step, auth.Params.Offset(step, present), from}
 	switch {
 	case step == auth.LastStep || slices.Contains(auth.Burned, step):
 		c.finding = spent
@@ -81,10 +83,10 @@ func (a *Authenticator) isSpent(step totp.Step) bool {
 	return step <= a.LastStep || slices.Contains(a.Burned, step)
 }
 
-// accept spends a step.
-func (a *Authenticator) accept(step totp.Step) {
-	a.LastStep, a.Replays = step, 0
-	a.Burned = slices.DeleteFunc(a.Burned, func(s totp.Step) bool { return s <= step })
+// accept spends the step of a right code.
+func (a *Authenticator) accept(c compared) {
+	a.LastStep, a.LastFrom, a.Replays = c.step, c.from, 0
+	a.Burned = slices.DeleteFunc(a.Burned, func(s totp.Step) bool { return s <= c.step })
 }
 
 // burn marks a step as told. It reports false, and burns nothing, when there is no room.
@@ -111,31 +113,35 @@ func (a *Authenticator) untilNext(now time.Time) time.Duration {
 const maxReplays = 4
 
 // reused is the verdict on a spent code: recorded a few times, never counted.
-func (a *Account) reused(auth *Authenticator, req Request, op Operation, now time.Time) error {
+func (a *Account) reused(auth *Authenticator, c compared, req Request, op Operation, now time.Time) error {
 	verdict := &CodeReused{RetryAfter: auth.untilNext(now)}
 	if auth.Replays >= maxReplays {
 		return refuse(verdict)
 	}
 	auth.Replays++
-	a.record(req, now, Event{Type: EventCodeReused, Outcome: Failed, Method: MethodTOTP, Operation: op})
+	e := Event{Type: EventCodeReused, Outcome: Failed, Method: MethodTOTP, Operation: op}
+	if auth.usedElsewhere(c) {
+		e.Reason = a.elsewhere(now)
+	}
+	a.record(req, now, e)
 	return verdict
 }
 
 // spend accepts a code of the authenticator in force, once, or says why not; failures are counted and recorded.
 // Whoever calls has looked at the throttle first.
 func (r Rules) spend(a *Account, req Request, op Operation, code string, now time.Time) error {
-	c, err := r.compare(a, a.Authenticator, sealAuthenticator, code, now)
+	c, err := r.compare(a, a.Authenticator, sealAuthenticator, req.IP, code, now)
 	if err != nil {
 		return err
 	}
 	switch c.finding {
 	case right:
-		a.Authenticator.accept(c.step)
+		a.Authenticator.accept(c)
 		a.Codes.succeed()
 		a.proofOfLife(req, now)
 		return nil
 	case spent:
-		return a.reused(a.Authenticator, req, op, now)
+		return a.reused(a.Authenticator, c, req, op, now)
 	}
 	return r.wrongCode(a, req, op, c, now)
 }

@@ -2,8 +2,6 @@ package twofactor
 
 import (
 	"time"
-
-	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
 // maxConfirmFailures is how many wrong codes end a set-up. They count against nothing else: whoever sets up has the
@@ -59,15 +57,15 @@ func (r Rules) Confirm(a *Account, req Confirm, now time.Time) (Confirmed, error
 	if err != nil {
 		return Confirmed{}, err
 	}
-	c, err := r.compare(a, &a.Pending.Authenticator, sealPending, req.Code, now)
+	c, err := r.compare(a, &a.Pending.Authenticator, sealPending, req.IP, req.Code, now)
 	if err != nil {
 		return Confirmed{}, err
 	}
 	switch c.finding {
 	case spent:
-		return Confirmed{}, a.reused(&a.Pending.Authenticator, req.Request, a.confirmOperation(), now)
+		return Confirmed{}, a.reused(&a.Pending.Authenticator, c, req.Request, a.confirmOperation(), now)
 	case right:
-		return a.activate(req, next, c.step, now), nil
+		return a.activate(req, next, c, now), nil
 	}
 	return Confirmed{}, a.confirmFailed(req.Request, c, now)
 }
@@ -114,7 +112,7 @@ func (r Rules) prepareActivation(a *Account, req Request, now time.Time) (next a
 }
 
 // activate puts the pending authenticator in force.
-func (a *Account) activate(req Confirm, next activation, step totp.Step, now time.Time) Confirmed {
+func (a *Account) activate(req Confirm, next activation, c compared, now time.Time) Confirmed {
 	what := EventEnabled
 	if a.Enabled() {
 		what = EventReplaced
@@ -126,7 +124,7 @@ func (a *Account) activate(req Confirm, next activation, step totp.Step, now tim
 		a.Codes = CodeThrottle{}
 	}
 	next.authenticator.ActivatedAt = now
-	next.authenticator.accept(step)
+	next.authenticator.accept(c)
 	reset := a.Pending.Reset != (Digest{})
 	a.Authenticator, a.Pending, a.Grant = &next.authenticator, nil, nil
 	a.record(req.Request, now, Event{Type: what, Method: MethodTOTP})

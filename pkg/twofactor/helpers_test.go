@@ -30,6 +30,7 @@ type world struct {
 	phone   phone
 	backup  string // the backup code that was last shown
 	stored  bool   // whether the last rule's change was stored
+	ip      string // where requests come from
 
 	lastEvent string
 	saw       func(Event) // is told every event, if set
@@ -43,7 +44,7 @@ func newWorld(t rapid.TB, preset string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{TB: t, rules: Rules{policy, testKeys()}, account: &Account{User: alice}, now: noon}
+	return &world{TB: t, rules: Rules{policy, testKeys()}, account: &Account{User: alice}, now: noon, ip: "203.0.113.7"}
 }
 
 // enabledWorld begins with 2FA switched on two minutes ago.
@@ -110,7 +111,7 @@ func (w *world) act(rule func(*Account) error) error {
 
 // request is a new request, unlike any other.
 func (w *world) request() Request {
-	return Request{ID: RandomDigest(), Key: RandomDigest(), IP: "203.0.113.7", UserAgent: "test"}
+	return Request{ID: RandomDigest(), Key: RandomDigest(), IP: w.ip, UserAgent: "test"}
 }
 
 // later lets time pass.

@@ -113,7 +113,7 @@ func (m *model) judge(what, code, verdict string, skew *time.Duration) bool {
 		if !free {
 			m.t.Fatalf("%s: accepted %s: in the window %v, step %d, last %d, told %v", what, code, in, step, m.last, m.told[step])
 		}
-		m.last, m.row, m.lockEnds = step, 0, time.Time{}
+		m.last, m.lastIP, m.row, m.lockEnds = step, m.ip, 0, time.Time{}
 		if what != "check" {
 			m.ledger.step("proof of life", m.now)
 		}
@@ -126,6 +126,9 @@ func (m *model) judge(what, code, verdict string, skew *time.Duration) bool {
 			if m.live.step(s) == code {
 				reach("told step tried again")
 			}
+		}
+		if m.stored && what != "check" { // which lets nobody in, and is asked from a session: no warning
+			m.reusedAt(m.account.Events[len(m.account.Events)-1], code)
 		}
 		return false
 	case "wrong":
@@ -141,6 +144,47 @@ func (m *model) judge(what, code, verdict string, skew *time.Duration) bool {
 }
 
 func sixDigits(code string) bool { return len(code) == 6 && strings.Trim(code, "0123456789") == "" }
+
+// homes are the places that addresses belong to: the devices of a home have one address of IPv4 together, and a network of
+// IPv6.
+var homes = map[string]int{"203.0.113.7": 1, "198.51.100.8": 2, "::ffff:198.51.100.8": 2, "2001:db8:0:1::7": 3, "2001:db8:0:1::8": 3, "2001:db8:0:2::7": 4}
+
+func (m *model) move() {
+	m.ip = pick(m.t, "to", "", "203.0.113.7", "198.51.100.8", "::ffff:198.51.100.8", "2001:db8:0:1::7", "2001:db8:0:1::8", "2001:db8:0:2::7")
+}
+
+// reusedAt holds what is recorded of a spent code against where the last accepted one came from. One that was only told is not
+// used.
+func (m *model) reusedAt(e Event, code string) {
+	used, told := false, false
+	for d := int64(-21); d <= 21; d++ {
+		if s := m.step() + d; m.live.step(s) == code {
+			used, told = used || s <= m.last, told || s > m.last
+		}
+	}
+	if used && told { // by chance
+		return
+	}
+	elsewhere := used && homes[m.ip] != 0 && homes[m.lastIP] != 0 && homes[m.ip] != homes[m.lastIP]
+	since := m.now.Sub(m.mailedOfReuse)
+	fits := map[string]bool{
+		"":                    !elsewhere,
+		"another_place":       elsewhere && since >= time.Hour,
+		"another_place_again": elsewhere && since < 2*time.Hour,
+	}
+	if e.Type != EventCodeReused || !fits[e.Reason] {
+		m.t.Fatalf("%s tried again at %q after %q, %v after a mail: recorded %+v", code, m.ip, m.lastIP, since, e)
+	}
+	switch e.Reason {
+	case "another_place":
+		m.mailedOfReuse = m.now
+		reach("reused elsewhere")
+	case "another_place_again":
+		reach("reused elsewhere again")
+	default:
+		reach("reused at the same place")
+	}
+}
 
 // enter notes what a verdict has told about a step.
 func (m *model) enter(p *phone, code string, skew *time.Duration, told map[int64]bool) {
@@ -237,6 +281,6 @@ func (m *model) off() {
 	m.newBackup("")
 	m.newBudget()
 	m.newest = nil
-	m.live, m.last, m.told = nil, 0, map[int64]bool{}
+	m.live, m.last, m.lastIP, m.told = nil, 0, "", map[int64]bool{}
 	m.ledger.step("turned off", m.now)
 }

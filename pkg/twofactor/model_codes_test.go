@@ -177,9 +177,9 @@ func (m *model) checkCode(code string) {
 		m.judge("check", code, verdict, nil)
 		return
 	case got.Valid && !got.Spent: // changes nothing: judge as a sign-in would be, and take the entry back
-		last, row, lock := m.last, m.row, m.lockEnds
+		last, from, row, lock := m.last, m.lastIP, m.row, m.lockEnds
 		m.judge("check", code, "ok", nil)
-		m.last, m.row, m.lockEnds = last, row, lock
+		m.last, m.lastIP, m.row, m.lockEnds = last, from, row, lock
 		return
 	case got.Valid:
 		m.judge("check", code, "reused", nil)

@@ -62,7 +62,7 @@ func (m *model) operatorRemoves() {
 func (m *model) erase() {
 	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), ActorHost, m.now) }))
 	m.ledger.step("erased", m.now)
-	m.address, m.wanted = "", nil
+	m.address, m.wanted, m.mailedOfReuse = "", nil, time.Time{}
 	m.off()
 	m.era++
 	m.newest, m.freshSince = nil, m.now

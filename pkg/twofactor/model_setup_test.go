@@ -141,7 +141,7 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 		}
 		m.ledger.on, m.ledger.setUp = true, none
 		m.ledger.step("proof of life", m.now)
-		m.live, m.last, m.told = m.pending, step, maps.Clone(m.pendingTold)
+		m.live, m.last, m.lastIP, m.told = m.pending, step, m.ip, maps.Clone(m.pendingTold)
 		m.pendingGrant, m.pendingBackup = nil, ""
 		m.dropPending()
 		m.killGrants()
@@ -173,6 +173,9 @@ func (m *model) confirmWith(code string, c *modelChallenge) {
 	case "reused":
 		if !m.knownSpent(m.pending, code, 0, m.pendingTold) {
 			m.t.Fatalf("%s was never told", code)
+		}
+		if e := m.account.Events; m.stored && e[len(e)-1].Reason != "" {
+			m.t.Fatalf("a code that was never used was tried elsewhere: %+v", e)
 		}
 	case ErrMalformedCode.Error():
 	default:

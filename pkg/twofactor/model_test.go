@@ -26,6 +26,7 @@ type model struct {
 	setUp         Digest
 	former        []phone // of earlier secrets
 	last          int64   // accepted step of the live secret
+	lastIP        string  // which it came from
 	told          map[int64]bool
 	pendingTold   map[int64]bool
 
@@ -38,6 +39,8 @@ type model struct {
 	row       int         // of consecutive failures
 	lockEnds  time.Time
 	suspended bool
+
+	mailedOfReuse time.Time // that a used code was tried from another place
 
 	era        int // raised by a new password and by an erasure
 	challenges []*modelChallenge
@@ -106,7 +109,7 @@ func TestHistories(t *testing.T) {
 		"retry answered", "told", "told step tried again", "former secret tried", "locked: right code", "suspended: right code",
 		"replaced with a grant", "rotated with a grant", "dead grant tried", "set-up confirmed inside a sign-in", "spent challenge tried",
 		"signed in while pending", "backup locked", "backup sign-in while locked", "backup sign-in while suspended", "stale session",
-		"confirmed after the grant's end",
+		"confirmed after the grant's end", "reused at the same place", "reused elsewhere", "reused elsewhere again",
 		EventResetRequested, EventIdentityPassed, EventIdentityFailed, EventResetApproval, EventResetApproved, EventResetReturned,
 		EventResetDenied, EventResetReady, EventResetCompleted, EventResetExpired, EventMailRequested,
 		"reset limit", "link tried in vain", "link of another round", "completed where optional", "completed where required",
@@ -196,6 +199,7 @@ func (m *model) actions() map[string]action {
 		"recovery": {6, func() {
 			pick(m.t, "recovery", m.askForReset, m.click, m.learnIdentity, m.learnIdentity, m.review, m.review, m.bounce, m.cancel, m.useLink, m.sweep)()
 		}},
+		"move":    {4, m.move},
 		"wait":    {10, m.wait},
 		"nothing": {0, func() {}},
 	}
