@@ -44,7 +44,7 @@ export async function load(lang: string): Promise<Words> {
     const locale = new Intl.Locale(lang.replaceAll('_', '-'))
     const tag = locale.toString()
     if (locale.language === 'en') return { lang: tag, phrases: en }
-    const file = Object.hasOwn(others, locale.language) ? others[locale.language] : undefined
+    const file = others[locale.language]
     return file === undefined ? english : { lang: tag, phrases: (await file()).default }
   } catch {
     return english
@@ -141,7 +141,7 @@ export class Phrases {
     for (const texts of [this.own, this.words.phrases]) {
       for (const stem of [`${key}@${this.preset}`, key]) {
         for (const form of forms) {
-          const text = Object.hasOwn(texts, stem + form) ? texts[stem + form] : undefined
+          const text = texts[stem + form]
           if (typeof text === 'string') return { text, own: texts === this.own }
         }
       }
@@ -150,12 +150,12 @@ export class Phrases {
   }
 
   /**
-   * Quotes what others wrote, so that it cannot pass for our words: what controls text instead of being text is shown
-   * as �, and what is written in the other direction keeps that to itself.
+   * Quotes a value inside our sentence: no character in it turns the direction of what follows, and what is written in
+   * the other direction keeps that to itself.
    */
   #quote(value: string): string {
-    const plain = value.replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu, '\uFFFD')
-    return this.dir === 'rtl' || turns.test(plain) ? `\u2068${plain}\u2069` : plain
+    const quoted = value.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069\u2028\u2029]/gu, '\ufffd')
+    return this.dir === 'rtl' || turns.test(quoted) ? `\u2068${quoted}\u2069` : quoted
   }
 
   #date(options: Intl.DateTimeFormatOptions, date: Date): string {
