@@ -1,0 +1,437 @@
+import { Refusal, type Confirmed, type ConfirmedInSignIn, type Offer, type SetUp, type SignedIn } from '@nightlatch/client'
+import { html, nothing, type PropertyValues, type TemplateResult } from 'lit'
+import { property, state } from 'lit/decorators.js'
+
+import { NightlatchElement } from './element.ts'
+import { AfterBackup } from './parts/after-backup.ts'
+import { Asking, known, wayIn } from './parts/asking.ts'
+import { redeemed, unanswered, type Redeemed } from './parts/redeem.ts'
+import { SecondFactor } from './parts/second-factor.ts'
+import { SetUpSteps, type Activated } from './parts/set-up.ts'
+import { begun, drop, isStale, load, setUpName, store, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
+
+/** What `nightlatch-signed-in` tells. */
+export interface SignedInDetail {
+  /** Whether two-factor authentication is on now. */
+  state: 'enabled' | 'disabled'
+  method: Method
+  /** After a backup code, if it was not used here: it stands in for a code once, to set up another phone or to create a backup code. */
+  grant?: string
+  /** What `redeem` resolved with. */
+  session?: string
+}
+
+/**
+ * The second step of a sign-in, after the password: the code from the app, the backup code, the ways back in for who has
+ * neither, and the set-up for who has to have a second factor and has none.
+ *
+ * It takes what the host's login back end got from `POST /v1/challenges`, hands the assertion to `redeem` as soon as there
+ * is one, and tells with `nightlatch-signed-in` that the application can open. A reload of the page does not interrupt it:
+ * a page that finds `NightlatchSignIn.underWay` shows the element again, with or without the offer.
+ *
+ * @element nightlatch-sign-in
+ * @attr {string} reset-token - Of a mailed link that signs in: it is the second factor of this sign-in.
+ * @fires nightlatch-signed-in - The end: detail.state, detail.method, and perhaps detail.grant and detail.session.
+ * @fires nightlatch-start-over - Back to the password.
+ * @fires nightlatch-support - The user asks for support: detail.support, detail.reference. After preventDefault the element opens nothing.
+ * @fires nightlatch-change-password - The user wants to change the password.
+ * @csspart headline - of the screen
+ * @csspart body - what the screen says
+ * @csspart trouble - what went wrong
+ * @csspart button - every button; the one that most will want is also `main`
+ * @csspart code - a backup code
+ * @cssprop --nightlatch-accent - the colour of what can be pressed
+ * @cssprop --nightlatch-width - how wide it is at most
+ */
+export class NightlatchSignIn extends NightlatchElement {
+  /** What the host got from `POST /v1/challenges`. */
+  @property({ attribute: false }) offer: Offer | undefined
+  /**
+   * The host's exchange of an assertion for its session, within a minute. Resolves with the session's token, if the page
+   * uses one. An error of fetch says that no answer came, and it is tried again; any other says no.
+   */
+  @property({ attribute: false }) redeem: ((assertion: string) => Promise<string | void>) | undefined
+  /** The token of a mailed link that signs in. */
+  @property({ attribute: 'reset-token' }) resetToken = ''
+
+  @state() private at: Kept | undefined
+  @state() private waiting = false // for the host, longer than usual
+
+  #begun: string | undefined // the challenge of the offer that was begun with
+  #next: Offer | undefined // an offer that waits until a backup code from before is saved
+  #redeeming: Promise<Redeemed> | undefined
+  #uncertain = false // whether a set-up was confirmed is not known
+  #lapsed = false // a set-up took too long, and nothing has changed
+  #setUp: Pick<SetUpSteps, 'render' | 'start'> | undefined
+  readonly #asking = new Asking(this)
+  #factor = this.#secondFactor()
+  #after = this.#afterBackup()
+
+  /** Whether this tab has a sign-in that a reload interrupted: then show the element, and it goes on. */
+  static get underWay(): boolean {
+    return load() !== undefined
+  }
+
+  protected override willUpdate(changed: PropertyValues): void {
+    super.willUpdate(changed)
+    if ((changed.has('offer') || !this.hasUpdated) && (!this.offer || this.offer.challenge !== this.#begun)) this.#begin()
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    super.updated(changed)
+    const at = this.at
+    const counts = at && (at.step === 'code' ? this.#factor.counts('totp') : at.step === 'backup' ? this.#factor.counts('backup_code') : this.#asking.counts(at.step, at.asked))
+    this.tick(Boolean(counts))
+  }
+
+  // Where it begins, and goes on after a reload
+
+  #begin(): void {
+    const before = load()
+    const offer = this.offer ?? before?.offer
+    if (!offer?.challenge) return
+    this.#begun = offer.challenge
+    this.app ||= offer.app
+    const same = before?.offer.challenge === offer.challenge
+    if (before && same) {
+      this.#resume(before)
+    } else if (before?.spent && before.offer.account === offer.account && before.offer.app === offer.app) {
+      this.#next = offer // the user's backup code was used, and the one in its place not saved: first that
+      this.#resume(before)
+    } else {
+      this.#start(offer)
+    }
+  }
+
+  #start(offer: Offer): void {
+    drop()
+    this.#next = this.#redeeming = this.#setUp = undefined
+    this.#uncertain = this.#lapsed = false
+    this.#factor = this.#secondFactor()
+    this.#after = this.#afterBackup()
+    this.at = undefined
+    const at = begun(offer, this.resetToken, this.clock())
+    this.#go(at.step, at)
+  }
+
+  /** What was sent is sent again, and has the same answer. */
+  #resume(at: Kept): void {
+    this.#go(at.step, at)
+    if (isStale(at, this.clock())) return this.#over()
+    void this.updateComplete.then(() => {
+      if (at.spent) void this.#factor.send('backup_code', at.spent)
+      else if (this.#isAfter() && this.session === undefined) this.#finish() // the application knows whether it has one
+      else if (at.step === 'set-up') this.#goOnSettingUp()
+      else if (at.step === 'create') this.#after.create()
+    })
+  }
+
+  #go(step: Step, change: Partial<Kept> = {}): void {
+    this.step(() => this.#keep({ ...change, step }))
+  }
+
+  #keep(change: Partial<Kept>): void {
+    this.at = { ...this.at, ...change } as Kept
+    if (this.at.step !== 'over') store(this.at)
+  }
+
+  #over(): void {
+    if (this.#next) return this.#start(this.#next)
+    drop()
+    this.#go('over')
+  }
+
+  #startOver(): void {
+    drop()
+    this.emit('nightlatch-start-over')
+  }
+
+  #finish(): void {
+    const at = this.at
+    if (this.#next) return this.#start(this.#next)
+    drop()
+    this.at = undefined
+    if (!at?.accepted) return
+    const { method, state, grant } = at.accepted
+    const session = typeof this.session === 'string' ? { session: this.session } : {}
+    this.emit('nightlatch-signed-in', { state, method, ...(grant ? { grant } : {}), ...session } satisfies SignedInDetail)
+  }
+
+  /** Every action may find that the challenge is too old. */
+  override act(name: string, action: () => Promise<void>, refused: (refusal: Refusal) => boolean = () => false): Promise<void> {
+    return super.act(name, action, (refusal) => refused(refusal) || this.#ends(refusal))
+  }
+
+  #ends(refusal: Refusal): boolean {
+    const at = this.at
+    if (refusal.code !== 'challenge_expired' || !at) return false
+    if (at.opened) {
+      this.#goOn() // the answer was asked for once more, and it is too late for that
+    } else {
+      this.#lapsed = at.step === 'set-up' && !at.accepted && !this.#uncertain
+      this.#over()
+    }
+    return true
+  }
+
+  // The second factor, and the host's session
+
+  #secondFactor(): SecondFactor {
+    return new SecondFactor(this, {
+      at: () => this.at as Kept,
+      go: (step, change) => this.#go(step, change),
+      verify: (method, code) => this.#verify(method, code),
+      forget: () => this.#keep({ spent: undefined }),
+      noWayIn: () => this.#noWayIn(),
+      startOver: () => this.#startOver(),
+    })
+  }
+
+  async #verify(method: Method, code: string): Promise<void> {
+    const challenge = this.at?.offer.challenge ?? ''
+    if (method === 'backup_code') this.#keep({ spent: code }) // before it is sent: its answer may get lost
+    const answer = await this.client.verify(challenge, method, code).catch((error: unknown) => {
+      // The last wrong one before a pause: how long that is the next one is told, and the same one costs nothing.
+      if (error instanceof Refusal && error.code === 'invalid_code' && error.problem.attempts_remaining === 0) return this.client.verify(challenge, method, code)
+      throw error
+    })
+    if ('enrollment_required' in answer) {
+      this.#keep({ enrol: answer.challenge })
+      return this.#beginSettingUp(this.#inSignIn(answer.challenge))
+    }
+    this.#accept({ method, state: answer.state, grant: answer.grant }, answer, () => this.client.verify(challenge, method, code))
+    if (answer.backup_code) return this.#after.show(answer.backup_code) // what has to be saved does not wait for the host
+    if (!(await this.#opened())) return
+    this.#keep({ spent: undefined })
+    if (method === 'backup_code') this.#go('in')
+    else this.#finish()
+  }
+
+  /** The second factor was right: the host has a minute, from now on. */
+  #accept(accepted: Accepted, answer: { assertion?: string }, again: () => Promise<object>): void {
+    this.#keep({ accepted })
+    if (this.at?.opened) return
+    const redeem = this.redeem ?? (() => Promise.reject(new Error('nightlatch-sign-in: the page has set no redeem')))
+    const assertion = this.#next ? undefined : answer.assertion // to another sign-in's host it is nothing
+    this.#redeeming = !assertion ? Promise.resolve('late') : redeemed({
+      assertion, redeem,
+      again: async () => ((await again()) as Partial<SignedIn>).assertion,
+      waiting: () => (this.waiting = true),
+    })
+    const { challenge } = (this.at as Kept).offer
+    this.#redeeming = this.#redeeming.then((outcome) => {
+      this.waiting = false
+      if (typeof outcome !== 'string' && this.at?.offer.challenge === challenge) {
+        if (outcome.session) this.session = outcome.session
+        this.#keep({ opened: true })
+      }
+      return outcome
+    })
+  }
+
+  /** Whether the host's session has begun. Where it has not, and will not, the sign-in is over. */
+  async #opened(): Promise<boolean> {
+    if (this.at?.opened) return true
+    const outcome = (await this.#redeeming) ?? 'late'
+    if (typeof outcome !== 'string') return true
+    this.#over()
+    return false
+  }
+
+  #noWayIn(): void {
+    const at = this.at as Kept
+    this.#go(wayIn(known(at.offer, at.asked)))
+  }
+
+  // Setting up: inside the sign-in, or after it
+
+  #steps<C extends Activated>(o: {
+    replacement: boolean
+    begin(key: string): Promise<SetUp>
+    confirm(id: string, code: string, key: string): Promise<C>
+    activated?(confirmed: C): void
+    cancel: Step
+  }): SetUpSteps<C> {
+    return new SetUpSteps<C>(this, {
+      ...o,
+      keptAs: setUpName,
+      account: () => this.at?.offer.account ?? '',
+      done: () => (this.at?.opened ? this.#isSetUp(o.replacement) : void this.act('open', async () => { if (await this.#opened()) this.#isSetUp(o.replacement) })),
+      cancel: () => this.#go(o.cancel),
+    })
+  }
+
+  /** Under a challenge: the confirmation ends the sign-in. */
+  #inSignIn(challenge: string): SetUpSteps<ConfirmedInSignIn> {
+    const method = this.at?.enrol ? 'reset_link' : 'totp'
+    let confirm = () => Promise.resolve({})
+    return this.#steps({
+      replacement: false,
+      begin: (key) => this.client.beginEnrollmentInSignIn(challenge, key),
+      confirm: async (id, code, key) => {
+        const send = () => this.client.confirmEnrollmentInSignIn(challenge, id, code, key)
+        confirm = send
+        try {
+          return await send()
+        } catch (error) {
+          this.#uncertain ||= unanswered(error)
+          throw error
+        }
+      },
+      activated: (confirmed) => this.#accept({ method, state: 'enabled' }, confirmed, () => confirm()),
+      cancel: method === 'totp' ? 'enrol' : 'link',
+    })
+  }
+
+  /** In the session that has begun: another phone, under the grant, or 2FA again that a backup code has turned off. */
+  #inSession(grant: string | undefined): SetUpSteps<Confirmed> {
+    return this.#steps({
+      replacement: grant !== undefined,
+      begin: (key) => this.client.beginEnrollment(grant ? { grant } : {}, key),
+      confirm: (id, code, key) => this.client.confirmEnrollment(id, code, key),
+      activated: () => this.#keep({ accepted: { ...(this.at?.accepted as Accepted), state: 'enabled', grant: undefined } }),
+      cancel: this.at?.offer.policy.backup_use === 'reissue' ? 'old-phone' : 'in',
+    })
+  }
+
+  #isSetUp(replacement: boolean): void {
+    if (replacement) this.#go('moved')
+    else this.#finish()
+  }
+
+  #goOnSettingUp(): void {
+    const { accepted, enrol, offer } = this.at as Kept
+    void this.act('begin', () => this.#beginSettingUp(this.#isAfter() ? this.#inSession(accepted?.grant) : this.#inSignIn(enrol ?? offer.challenge ?? '')))
+  }
+
+  async #beginSettingUp(steps: Pick<SetUpSteps, 'render' | 'start'>): Promise<void> {
+    this.#setUp = steps
+    this.#go('set-up')
+    await steps.start()
+  }
+
+  // After a backup code
+
+  #afterBackup(): AfterBackup {
+    return new AfterBackup(this, {
+      at: () => this.at as Kept,
+      go: (step, change) => this.#go(step, change),
+      opened: async () => this.#next !== undefined || this.#opened(),
+      saved: () => this.#goOn(),
+      canGoOn: () => this.session !== undefined,
+      setUp: () => this.#goOnSettingUp(),
+      create: async (grant, key) => (await this.client.createBackupCode({ grant }, key)).backup_code,
+      finish: () => this.#finish(),
+    })
+  }
+
+  /** Whether what is on the screen belongs to the session that a backup code has begun. */
+  #isAfter(): boolean {
+    return Boolean(this.at?.opened && this.at.accepted?.method === 'backup_code')
+  }
+
+  #goOn(): void {
+    this.#keep({ spent: undefined })
+    if (this.#isAfter() && this.at?.accepted?.grant && this.session !== undefined && !this.#next) this.#go('old-phone')
+    else this.#finish()
+  }
+
+  // What is on the screen
+
+  protected override render(): TemplateResult | typeof nothing {
+    if (!this.at) return nothing
+    return html`
+      ${this.#screen(this.at)}
+      <p class="muted" role="status">${this.waiting ? this.say('common.network') : nothing}</p>`
+  }
+
+  #screen(at: Kept): TemplateResult | typeof nothing {
+    switch (at.step) {
+      case 'code':
+        return this.#factor.render('totp')
+      case 'backup':
+        return this.#factor.render('backup_code')
+      case 'link':
+        return this.#link(at)
+      case 'dead-link':
+        return this.#deadLink(at)
+      case 'enrol':
+        return this.#enrol()
+      case 'set-up':
+        return this.#setUp?.render() ?? nothing
+      case 'in':
+      case 'old-phone':
+      case 'create':
+      case 'moved':
+        return this.#after.render(at.step)
+      case 'over':
+        return this.#tooLate()
+      default:
+        return this.#asking.render(at.step, {
+          offer: at.offer,
+          asked: at.asked,
+          go: (step) => this.#go(step),
+          keep: (asked) => this.#keep({ asked }),
+          send: async () => ({ ...(await this.client.requestReset(at.offer.challenge ?? '')), at: this.clock() }),
+          startOver: () => this.#startOver(),
+        })
+    }
+  }
+
+  // R6, R10
+
+  #link(at: Kept): TemplateResult {
+    const signIn = () => void this.act('verify', () => this.#verify('reset_link', at.link ?? ''), (refusal) => {
+      if (refusal.code === 'link_expired') this.#go('dead-link')
+      return refusal.code === 'link_expired'
+    })
+    return html`
+      ${this.headline(this.say('R6.headline'))}
+      ${this.paragraph(this.say(at.offer.policy.enforcement === 'required' ? 'R6.body.required' : 'R6.body.optional'))}
+      ${this.troubles()}
+      ${this.buttons(
+        { label: this.say('R6.sign_in'), kind: 'main', action: 'verify', click: signIn },
+        { label: this.say('R5.enter_code'), click: () => this.#go('code') },
+        { label: this.say('L1.start_over'), kind: 'link', click: () => this.#startOver() },
+      )}`
+  }
+
+  #deadLink(at: Kept): TemplateResult {
+    return html`
+      ${this.headline(this.say('R10.headline'))}
+      ${this.paragraph(this.say('R10.body'))}
+      ${this.buttons({ label: this.say('R10.sign_in'), kind: 'main', click: () => this.#go(begun(at.offer, '', 0).step, { link: undefined }) })}`
+  }
+
+  // E0r
+
+  #enrol(): TemplateResult {
+    return html`
+      ${this.headline(this.say('E0r.headline'))}
+      ${this.paragraph(this.say('E0r.body'))}
+      ${this.troubles()}
+      ${this.buttons(
+        { label: this.say('E0r.start'), kind: 'main', action: 'begin', click: () => this.#goOnSettingUp() },
+        { label: this.say('E0r.sign_out'), click: () => this.#startOver() },
+      )}`
+  }
+
+  // L1c, and E3b inside a sign-in
+
+  #tooLate(): TemplateResult {
+    const thrown = this.#lapsed && this.at?.offer.policy.backup_issue === 'before_confirm'
+    return html`
+      ${this.headline(this.say(this.#lapsed ? 'E3b.headline' : 'L1c.headline'))}
+      ${this.#lapsed ? this.paragraph(this.sentences(this.say('E3b.body.1'), thrown ? this.say('E3b.body.2') : '')) : nothing}
+      ${this.paragraph(this.say('L1c.body'))}
+      ${this.buttons({ label: this.say('L1c.back_to_sign_in'), kind: 'main', click: () => this.#startOver() })}`
+  }
+}
+
+if (!customElements.get('nightlatch-sign-in')) customElements.define('nightlatch-sign-in', NightlatchSignIn)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'nightlatch-sign-in': NightlatchSignIn
+  }
+}
