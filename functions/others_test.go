@@ -68,3 +68,31 @@ func TestOthersFail(t *testing.T) {
 		}
 	})
 }
+
+// TestMailedOnce: a mail about what is in the history is sent once, however often its job comes, and when the mark could not
+// be read it waits.
+func TestMailedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	for _, name := range []string{"challenge", "notify", "mailer"} {
+		w.functions[name] = w.start(t, name, nil)
+	}
+	stream, jobs := decode[events.DynamoDBEvent](t, "notify"), decode[events.SQSEvent](t, "mailer")
+	newClient(t, w.functions, timeout).challenge(stream.Records[0].Change.Keys["user"].String()) // whose address is known now
+	var streamed events.DynamoDBEventResponse
+	if err := w.functions["notify"].call(stream, timeout, &streamed); err != nil || len(streamed.BatchItemFailures) > 0 {
+		t.Fatalf("notify: %v, %v", streamed, err)
+	}
+	mailer := w.functions["mailer"]
+	for n, test := range []struct {
+		dynamoDB http.HandlerFunc
+		reported int
+		taken    int
+	}{{refuse("com.amazon.coral.service#AccessDeniedException"), 1, 0}, {nil, 0, 1}, {nil, 0, 1}} {
+		mailer.dynamoDB.answer(test.dynamoDB)
+		var report events.SQSEventResponse
+		if err := mailer.call(jobs, timeout, &report); err != nil || len(report.BatchItemFailures) != test.reported || len(mailer.others.taken()) != test.taken {
+			t.Errorf("time %d: %v, %v, %d mails; want %d", n+1, report, err, len(mailer.others.taken()), test.taken)
+		}
+	}
+}

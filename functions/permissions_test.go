@@ -56,7 +56,7 @@ func permissions() map[string][]string {
 		"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
 		"identity-webhook": {"accounts GetItem", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
 		"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
-		"mailer":           {"accounts GetItem", "ses SendRawEmail"},
+		"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
 		"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
 		"admin":            {"accounts GetItem", "accounts PutItem"},
 	}
@@ -203,7 +203,7 @@ func inProcess(t *testing.T, preset, function string, lacks keyring.Purpose) *cl
 			mails = append(mails, m.Text)
 			return nil
 		},
-		Now: time.Now, App: "Example", Web: webURL, Words: mail.Standard, Reviewers: "reviewers@example.com",
+		Now: time.Now, Mailed: store.Mailed, MarkMailed: store.MarkMailed, App: "Example", Web: webURL, Words: mail.Standard, Reviewers: "reviewers@example.com",
 	}
 	c.outside.mails = func() []string {
 		for _, v := range recorded.take() {

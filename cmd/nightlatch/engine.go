@@ -18,6 +18,7 @@ import (
 // engine keeps the accounts, their history and the sealed keys: in a file, or in DynamoDB.
 type engine interface {
 	twofactor.Store
+	twofactor.MailLog
 	keyring.Store
 
 	// Item returns the user's account as it is stored; nil if there is none.

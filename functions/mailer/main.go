@@ -17,7 +17,7 @@ import (
 func main() {
 	env := environment.Must(environment.ToSendMails)
 	store := dynamostore.New(env.DynamoDB, env.Tables)
-	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.Contact, keyring.Links)
+	keys := keyring.New(keyring.ReadOnly(store.LoadConfig), keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.Contact, keyring.Links)
 	ses := mail.NewSES(env.SES, env.Mail.From, env.Mail.ConfigurationSet)
 	mailer := &mail.Mailer{
 		Load: store.Load,
@@ -29,7 +29,7 @@ func main() {
 			_, err := ses.Send(ctx, to, m, tags)
 			return err
 		},
-		Now: time.Now,
+		Now: time.Now, Mailed: store.Mailed, MarkMailed: store.MarkMailed,
 		App: env.Settings.App, Support: env.Settings.Support, Web: env.Web,
 		Words: mail.WordsOf(env.Mail.Words), Reviewers: env.Mail.Reviewers,
 	}

@@ -67,9 +67,9 @@ func TestLateAnswer(t *testing.T) {
 	s := open(t)
 	hasty := func() (*Store, *line) {
 		f, line := faulty(t, s)
-		f.client = operationsOf(dynamodb.New(f.client.Options(), func(o *dynamodb.Options) {
+		f.client = dynamodb.New(f.client.Options(), func(o *dynamodb.Options) {
 			o.HTTPClient = whole{o.HTTPClient.(whole).client, 2 * time.Second} // enough for the second attempt on a busy machine
-		}))
+		})
 		return f, line
 	}
 	there := put(t, s, &twofactor.Account{User: "there"}, 1)

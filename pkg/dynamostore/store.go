@@ -46,7 +46,7 @@ type Tables struct {
 
 // Store is a [twofactor.Store] in three tables. It is safe for concurrent use.
 type Store struct {
-	client operations
+	client *dynamodb.Client
 	tables Tables
 	region string
 	proven atomic.Bool // the accounts table has its sentinel
@@ -88,22 +88,7 @@ func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Sto
 		}
 	}
 	client := dynamodb.NewFromConfig(cfg, slices.Concat([]func(*dynamodb.Options){defaults}, options, []func(*dynamodb.Options){answers})...)
-	return &Store{client: operationsOf(client), tables: tables, region: cfg.Region}
-}
-
-// operations are the methods of the SDK's client that a store needs. The client itself has 57 of them, all of which would be linked
-// into a program that looks methods up by name, as the mailer's templates do.
-type operations struct {
-	GetItem    func(context.Context, *dynamodb.GetItemInput, ...func(*dynamodb.Options)) (*dynamodb.GetItemOutput, error)
-	PutItem    func(context.Context, *dynamodb.PutItemInput, ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error)
-	UpdateItem func(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
-	DeleteItem func(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
-	Query      func(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
-	Options    func() dynamodb.Options
-}
-
-func operationsOf(c *dynamodb.Client) operations {
-	return operations{c.GetItem, c.PutItem, c.UpdateItem, c.DeleteItem, c.Query, c.Options}
+	return &Store{client: client, tables: tables, region: cfg.Region}
 }
 
 // stay follows no redirect: DynamoDB has none to give.

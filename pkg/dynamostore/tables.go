@@ -16,8 +16,7 @@ const tableTimeout = 30 * time.Second
 // CreateTables makes the tables that are not there yet, with their keys, index, stream and TTL, and marks the accounts
 // table with its sentinel. It is for a DynamoDB on this machine and for tests: on AWS the stack makes them.
 func CreateTables(ctx context.Context, s *Store) error {
-	client := dynamodb.New(s.client.Options(), Patient)
-	s = &Store{client: operationsOf(client), tables: s.tables, region: s.region}
+	s = &Store{client: dynamodb.New(s.client.Options(), Patient), tables: s.tables, region: s.region}
 	for _, table := range []*dynamodb.CreateTableInput{
 		{
 			TableName:            &s.tables.Accounts,
@@ -43,28 +42,28 @@ func CreateTables(ctx context.Context, s *Store) error {
 		},
 	} {
 		table.BillingMode = types.BillingModePayPerRequest
-		_, err := client.CreateTable(ctx, table)
+		_, err := s.client.CreateTable(ctx, table)
 		var there *types.ResourceInUseException
 		if err != nil && !errors.As(err, &there) {
 			return failed(*table.TableName, err)
 		}
-		exists := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
+		exists := dynamodb.NewTableExistsWaiter(s.client, func(o *dynamodb.TableExistsWaiterOptions) {
 			o.MinDelay, o.MaxDelay = 50*time.Millisecond, time.Second
 		})
 		if err := exists.Wait(ctx, &dynamodb.DescribeTableInput{TableName: table.TableName}, tableTimeout); err != nil {
 			return failed(*table.TableName, err)
 		}
 	}
-	if err := expire(ctx, client, s.tables.History); err != nil {
+	if err := expire(ctx, s); err != nil {
 		return err
 	}
 	return s.CreateSentinel(ctx)
 }
 
 // expire turns the history's TTL on. DynamoDB refuses that where it is on already.
-func expire(ctx context.Context, client *dynamodb.Client, history string) error {
-	_, refused := client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
-		TableName: &history,
+func expire(ctx context.Context, s *Store) error {
+	_, refused := s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName: &s.tables.History,
 		TimeToLiveSpecification: &types.TimeToLiveSpecification{
 			AttributeName: aws.String(attrExpires), Enabled: aws.Bool(true),
 		},
@@ -72,15 +71,15 @@ func expire(ctx context.Context, client *dynamodb.Client, history string) error 
 	if refused == nil {
 		return nil
 	}
-	is, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &history})
+	is, err := s.client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &s.tables.History})
 	if err != nil {
-		return failed(history, errors.Join(refused, err))
+		return failed(s.tables.History, errors.Join(refused, err))
 	}
 	d := is.TimeToLiveDescription
 	if d != nil && (d.TimeToLiveStatus == types.TimeToLiveStatusEnabled || d.TimeToLiveStatus == types.TimeToLiveStatusEnabling) {
 		return nil
 	}
-	return failed(history, refused)
+	return failed(s.tables.History, refused)
 }
 
 func keySchema(names ...string) []types.KeySchemaElement {

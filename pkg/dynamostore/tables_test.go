@@ -33,12 +33,11 @@ func TestTables(t *testing.T) {
 // described is a table in words.
 func described(t *testing.T, s *Store, table string) string {
 	t.Helper()
-	client := dynamodb.New(s.client.Options())
-	d, err := client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &table})
+	d, err := s.client.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &table})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ttl, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &table})
+	ttl, err := s.client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: &table})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,3 +198,15 @@ func created(t testing.TB, kek tink.AEADWithContext, purposes ...keyring.Purpose
 	}
 	return s
 }
+
+// TestReadOnly: a store that can be read is a ring's like any other, and nothing is written to it.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	store := keyring.ReadOnly(func(_ context.Context, name string) ([]byte, int64, error) { return []byte(name), 7, nil })
+	if value, version, err := store.LoadConfig(t.Context(), "keyset/totp"); err != nil || string(value) != "keyset/totp" || version != 7 {
+		t.Errorf("LoadConfig = %q, %d, %v", value, version, err)
+	}
+	if err := store.ReplaceConfig(t.Context(), "keyset/totp", nil, 8); err == nil {
+		t.Error("ReplaceConfig: no error")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -17,6 +18,11 @@ type Mailer struct {
 	Rules func(context.Context) (twofactor.Rules, error)
 	Send  func(ctx context.Context, to string, m Message, tags map[string]string) error
 	Now   func() time.Time
+
+	// Mailed and MarkMailed are those of a [twofactor.MailLog], both or neither. Without them a job that comes twice is sent
+	// twice.
+	Mailed     func(context.Context, twofactor.MailJob) (bool, error)
+	MarkMailed func(context.Context, twofactor.MailJob, time.Time) error
 
 	App       string // the application's name
 	Support   string // an address or a URL; may be empty
@@ -32,41 +38,71 @@ const (
 	TagTo    = "to" // a twofactor.MailTo
 )
 
-// Do sends the mail that a job asks for. It returns nil also where there is none to send any more: no address is known, or
-// the reset has gone on. An [ErrContent] or [ErrRejected] is for good; after any other error the job is to come again.
+// Do sends the mail that a job asks for, unless it is marked as sent, and marks it. It returns nil also where there is none to
+// send any more: no address is known, or the reset has gone on. An [ErrContent] or [ErrRejected] is for good; after any other
+// error the job is to come again.
+//
+// A mail that was sent and could not be marked is logged, and done: the job would send it again. What no row of the history
+// tells, a mail that was asked for once more, is sent as often as its job comes.
 func (m *Mailer) Do(ctx context.Context, job twofactor.MailJob) error {
+	if m.Mailed != nil {
+		sent, err := m.Mailed(ctx, job)
+		if err != nil {
+			return fmt.Errorf("mail: whether it was sent: %w", err)
+		}
+		if sent {
+			return nil
+		}
+	}
+	if sent, err := m.send(ctx, job); err != nil || !sent {
+		return err
+	}
+	if m.MarkMailed == nil {
+		return nil
+	}
+	if err := m.MarkMailed(ctx, job, m.Now()); err != nil {
+		slog.ErrorContext(ctx, "mail sent, and not marked", "event", job.Event, "kind", job.Kind, "to", job.To, "cause", err)
+	}
+	return nil
+}
+
+// send sends the mail, if there is one to send.
+func (m *Mailer) send(ctx context.Context, job twofactor.MailJob) (sent bool, err error) {
 	account, err := m.Load(ctx, job.User)
 	if err != nil {
-		return fmt.Errorf("mail: %w", err)
+		return false, fmt.Errorf("mail: %w", err)
 	}
 	rules, err := m.Rules(ctx)
 	if err != nil {
-		return fmt.Errorf("mail: %w", err)
+		return false, fmt.Errorf("mail: %w", err)
 	}
 	to, err := rules.Addressee(account, job.To, m.Now())
 	if err != nil {
-		return fmt.Errorf("mail: %w", err)
+		return false, fmt.Errorf("mail: %w", err)
 	}
 	if job.To == twofactor.MailToReviewers {
 		to.Email = m.Reviewers
 	}
 	if to.Email == "" || !current(account, job) {
-		return nil
+		return false, nil
 	}
 	content, err := m.content(rules, account, job)
 	if err != nil {
-		return err
+		return false, err
 	}
 	content.Locale = to.Locale
 	message, err := Render(content)
 	if err != nil {
-		return err
+		return false, err
 	}
 	tags := map[string]string{TagEvent: job.Event, TagTo: string(job.To)}
 	if account.Reset != nil {
 		tags[TagReset] = account.Reset.ID
 	}
-	return m.Send(ctx, to.Email, message, tags)
+	if err := m.Send(ctx, to.Email, message, tags); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // states are the states of a reset in which there is anything to do for the reader of a mail.
