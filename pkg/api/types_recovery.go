@@ -94,8 +94,9 @@ type IdentityField struct {
 
 // CaseEffect is what an approval does, and when.
 type CaseEffect struct {
-	What       string    `json:"what"`
-	EarliestAt time.Time `json:"earliest_at"`
+	What        string    `json:"what"`        // for people, in English
+	Enforcement string    `json:"enforcement"` // for programs: what follows from it, in other languages
+	EarliestAt  time.Time `json:"earliest_at"`
 }
 
 // CaseApproval is one reviewer's consent.

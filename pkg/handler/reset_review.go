@@ -128,7 +128,7 @@ func (d Deps) caseResponse(c twofactor.Case, history []twofactor.Event) api.Case
 		out.InquiryURL = d.Settings.InquiryURL + r.Inquiry
 	}
 	if r.Open() {
-		out.Effect = &api.CaseEffect{What: effectOf(c.Enforcement), EarliestAt: c.EarliestAt}
+		out.Effect = &api.CaseEffect{What: effectOf(c.Enforcement), Enforcement: string(c.Enforcement), EarliestAt: c.EarliestAt}
 	}
 	for _, a := range r.Approvals {
 		out.Approvals = append(out.Approvals, api.CaseApproval{By: a.By, At: a.At})

@@ -37,6 +37,7 @@ func wholeCase(t *testing.T, r *recovery) {
 		},
 		"inquiry_url": "https://persona.example/inquiries/" + r.reset("alice").Inquiry,
 		"effect": map[string]any{
+			"enforcement": "optional",
 			"what":        "A link is mailed. With it and the password the user signs in, and two-factor authentication is off until it is set up again.",
 			"earliest_at": at.Add(24 * time.Hour).Format(time.RFC3339Nano),
 		},

@@ -217,7 +217,7 @@ export class NightlatchReview extends NightlatchElement {
       ${this.#identity(c)}
       ${link ? html`<p><a href=${link} target="_blank" rel="noopener noreferrer">${this.say('review.identity.inquiry')}</a></p>` : nothing}
       ${c.effect ? html`<h3>${this.say('review.effect.headline')}</h3>
-        <p>${plain(c.effect.what)} ${this.#effective(c.effect.earliest_at)}</p>` : nothing}
+        <p>${this.say(`review.effect.${c.effect.enforcement}`)} ${this.#effective(c.effect.earliest_at)}</p>` : nothing}
       <h3>${this.say('review.changes.headline')}</h3>
       ${this.#events(this.say('review.changes.headline'), c.recent_changes, this.say('review.changes.empty'))}
       <h3>${this.say('review.origin.headline')}</h3>
