@@ -27,7 +27,7 @@ export const handedOn = (answer: Described['ChallengeResponse']): ChallengeRespo
 export const sent = (request: ChallengeRequest): Described['ChallengeRequest'] => request;
 `;
 
-test('types', { timeout: 60_000 }, async () => {
+test('the types are those of the API', { timeout: 60_000 }, async () => {
   const dir = mkdtempSync(join(tmpdir(), 'nightlatch-types-'));
   try {
     const spec = new URL('../../../pkg/api/openapi.yaml', import.meta.url);
