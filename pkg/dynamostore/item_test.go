@@ -1,8 +1,12 @@
 package dynamostore
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +143,22 @@ func TestSharedOrigin(t *testing.T) {
 
 // usual are the parameters that are left out, whatever package totp's default is.
 var usual = totp.Params{Algorithm: totp.SHA1, Digits: 6, Period: 30}
+
+// TestDamagedPast: what is not where the events before are is damage.
+func TestDamagedPast(t *testing.T) {
+	t.Parallel()
+	a := next(first("u"))
+	a.Past = &twofactor.Recorded{Version: 1, At: at(1), Events: 1}
+	stored := wantSame(t, a)
+	packed := stored["past"].(*types.AttributeValueMemberB).Value
+	for _, b := range [][]byte{{}, packed[:1], packed[:2], packed[:len(packed)-1], append(slices.Clone(packed), 0), bytes.Repeat([]byte{0xff}, 40)} {
+		spoilt := maps.Clone(stored)
+		spoilt["past"] = &types.AttributeValueMemberB{Value: b}
+		if got, err := decodeAccount("u", spoilt); !errors.Is(err, ErrDamaged) {
+			t.Errorf("past %x: %+v, %v; want ErrDamaged", b, got, err)
+		}
+	}
+}
 
 // TestSmall: what is left out of an item, and what not.
 func TestSmall(t *testing.T) {

@@ -44,7 +44,7 @@ func placeOf(ip string) string {
 		return ip
 	}
 	if address = address.Unmap(); address.Is6() {
-		network, err := address.WithZone("").Prefix(64)
+		network, err := address.Prefix(64) // without the zone
 		if err != nil {
 			return ip
 		}
@@ -64,7 +64,7 @@ func (a *Account) elsewhere(now time.Time) string {
 	if hours(now) < a.ReuseQuiet {
 		return ReusedElsewhereAgain
 	}
-	a.ReuseQuiet = hours(now.Add(reuseMailedFor + time.Hour - 1))
+	a.ReuseQuiet = hours(now.Add(reuseMailedFor)) + 1
 	return ReusedElsewhere
 }
 
