@@ -80,7 +80,7 @@ export class MoveScreen implements Screen {
     }
     const steps = this.#with(proof)
     await steps.start()
-    this.#steps = steps
+    this.#card.step(() => (this.#steps = steps)) // its own first step was before it was on the screen
   }
 
   /** The move cannot go on from where it was left: a code of the old phone is asked for. */
