@@ -26,7 +26,7 @@ export function pages(outDir: string): UserConfig {
       rolldownOptions: {
         output: {
           // Elements and lab are told apart, so that what an application would load can be weighed.
-          advancedChunks: { groups: [{ name: 'elements', test: /\/(components|client)\/src\/(?!locales\/(?!en))|node_modules\/(@lit|lit|openapi-fetch)/ }] },
+          codeSplitting: { groups: [{ name: 'elements', test: /\/(components|client)\/src\/(?!locales\/(?!en))|node_modules\/(@lit|lit|openapi-fetch)/ }] },
         },
       },
     },

@@ -20,13 +20,11 @@ export function factsSince(versions: readonly Version[], seen: number | undefine
   return { facts, seen: newest }
 }
 
-/** An answer of the API as a fact; undefined where it tells nothing that an event does not. */
-export function answered(method: string, path: string, status: number, body: unknown): Fact | undefined {
-  if (method !== 'POST') return undefined
+/** An answer of the API as a fact. */
+export function answered(path: string, status: number, body: unknown): Fact {
   const b = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
   if (path === '/v1/check' && status === 200) return `answer /v1/check ${b['valid'] ? 'valid' : b['reason']}`
-  if (status >= 400) return `answer ${path} ${b['reason'] ?? b['code'] ?? status}`
-  return undefined
+  return `answer ${path} ${status >= 200 && status < 300 ? 'ok' : (b['reason'] ?? b['code'] ?? status)}`
 }
 
 /** A step is done when all that it waits for has happened, in this order. A fact is met by one that begins like it. */

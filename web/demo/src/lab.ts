@@ -15,7 +15,7 @@ export const password = 'correct horse'
 export type Stage =
   | { at: 'password' }
   | { at: 'code'; user: string; offer: Offer; link?: string }
-  | { at: 'home'; user: string; session: string }
+  | { at: 'home'; user: string; session: string; grant?: string }
 
 /** A request of the application, and what came of it. */
 export interface Exchange {
@@ -157,6 +157,13 @@ export class Lab {
     this.changed()
   }
 
+  /** What stood in for a code has been used: a reload does not find it again. What is on the screen goes on. */
+  spendGrant(): void {
+    if (this.stage.at !== 'home') return
+    const { at, user, session } = this.stage
+    this.#stage.set({ at, user, session })
+  }
+
   /** What happened while the present policy is in force. */
   get facts(): readonly Fact[] {
     return this.#facts.get({})[this.preset] ?? []
@@ -191,8 +198,7 @@ export class Lab {
     } finally {
       exchange.ms = performance.now() - start
       this.exchanges = [exchange, ...this.exchanges].slice(0, keptExchanges)
-      const fact = answered(exchange.method, exchange.path, exchange.status, exchange.answer)
-      if (fact) this.note(fact)
+      if (exchange.path !== '/v1/status') this.note(answered(exchange.path, exchange.status, exchange.answer))
       this.#busyUntil = Date.now() + 6000
       this.changed()
     }

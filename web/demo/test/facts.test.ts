@@ -20,14 +20,15 @@ describe('factsSince', () => {
 
 describe('answered', () => {
   it.each([
-    ['POST', '/v1/check', 200, { valid: true }, 'answer /v1/check valid'],
-    ['POST', '/v1/check', 200, { valid: false, reason: 'clock_skew' }, 'answer /v1/check clock_skew'],
-    ['POST', '/v1/verify', 422, { code: 'code_reused' }, 'answer /v1/verify code_reused'],
-    ['POST', '/v1/verify', 422, { code: 'invalid_code', reason: 'clock_skew' }, 'answer /v1/verify clock_skew'],
-    ['POST', '/v1/verify', 503, undefined, 'answer /v1/verify 503'],
-    ['POST', '/v1/verify', 200, {}, undefined],
-    ['GET', '/v1/status', 401, { code: 'unauthorized' }, undefined],
-  ])('%s %s %d', (method, path, status, body, want) => expect(answered(method, path, status, body)).toBe(want))
+    ['/v1/check', 200, { valid: true }, 'answer /v1/check valid'],
+    ['/v1/check', 200, { valid: false, reason: 'clock_skew' }, 'answer /v1/check clock_skew'],
+    ['/v1/verify', 422, { code: 'code_reused' }, 'answer /v1/verify code_reused'],
+    ['/v1/verify', 422, { code: 'invalid_code', reason: 'clock_skew' }, 'answer /v1/verify clock_skew'],
+    ['/v1/verify', 503, undefined, 'answer /v1/verify 503'],
+    ['/v1/verify', 200, {}, 'answer /v1/verify ok'],
+    ['/v1/enroll', 204, undefined, 'answer /v1/enroll ok'],
+    ['/v1/enroll', 0, undefined, 'answer /v1/enroll 0'],
+  ])('%s %d %j', (path, status, body, want) => expect(answered(path, status, body)).toBe(want))
 })
 
 describe('isDone', () => {

@@ -2,7 +2,7 @@
 import { forget, keep, kept, newKey } from '@nightlatch/client'
 
 import { configOf, type Config } from './config.ts'
-import { addressOf, hide, mountSite, routeOf } from './site.ts'
+import { addressOf, hide, mountSite, plain, routeOf } from './site.ts'
 import { words } from './words.ts'
 
 /** A sign-in of a reviewer, begun here. */
@@ -20,7 +20,9 @@ async function start(root: HTMLElement): Promise<void> {
     root.textContent = `${words.refused.headline}. ${words.refused.body}`
     return
   }
-  mountSite(root, {
+  // In the part that no server sees. The application gives it to its sign-in, as reset-token.
+  const signIn = (link?: string) => go(config.sign_in_url, {}, link ? `#reset-token=${link}` : '')
+  const leave = mountSite(root, {
     ...config,
     session: () => kept<string>('session'),
     signInToReview: () => {
@@ -29,9 +31,12 @@ async function start(root: HTMLElement): Promise<void> {
       keep('signing-in', begun)
       go(config.sign_in_url, { return: `${location.origin}${location.pathname}#/session/${begun.state}` })
     },
-    // In the part that no server sees. The application gives it to its sign-in, as reset-token.
-    signIn: (link) => go(config.sign_in_url, {}, link ? `#reset-token=${link}` : ''),
+    signIn,
     changePassword: () => go(config.password_url),
+    done: () => {
+      leave()
+      root.append(plain({ signIn }, words.done))
+    },
   })
 }
 

@@ -1,10 +1,9 @@
 // The pages that mailed links lead to, and the review console, by what stands behind # in the address.
 import '@nightlatch/components'
 
-import { forget, keep, kept } from '@nightlatch/client'
 import type { NightlatchRecovery, NightlatchReview, Preset, Session } from '@nightlatch/components'
 
-import { addressOf, routeOf, type Purpose, type Route } from './route.ts'
+import { addressOf, routeOf, type Route } from './route.ts'
 import { words } from './words.ts'
 
 export { addressOf, routeOf, type Route } from './route.ts'
@@ -22,14 +21,10 @@ export interface SiteOptions {
   /** Has the user sign in. With a link, the sign-in is to be opened with it and the password. */
   signIn: (link?: string) => void
   changePassword: () => void
+  /** Nothing is left to do on the page. */
+  done: () => void
   clock?: () => number
   fetch?: typeof fetch
-}
-
-/** The link that the page was opened with, until the tab is closed or another page is opened. */
-interface Link {
-  purpose: Purpose
-  token: string
 }
 
 /**
@@ -40,9 +35,8 @@ export function mountSite(root: HTMLElement, options: SiteOptions): () => void {
   const show = (): void => {
     const route = routeOf(location.hash)
     const shown = element(route, options)
-    // The application listens for what the elements tell.
     root.replaceChildren(shown)
-    shown.focus()
+    if (shown.tabIndex === -1) shown.focus() // an element focuses its own headline
   }
   addEventListener('hashchange', show)
   show()
@@ -53,17 +47,12 @@ export function mountSite(root: HTMLElement, options: SiteOptions): () => void {
 }
 
 function element(route: Route, o: SiteOptions): HTMLElement {
-  if (route.page !== 'link') forget('link')
   switch (route.page) {
-    case 'link': {
-      if (route.token) {
-        keep('link', { purpose: route.purpose, token: route.token } satisfies Link)
-        hide(route)
-      }
-      const link = kept<Link>('link')
-      return link?.purpose === route.purpose ? recovery(o, link) : plain(o, words.gone)
-    }
-    case 'thanks': return recovery(o, undefined)
+    case 'link':
+      // From here the element keeps it, for as long as there is something to do with it.
+      if (route.token) hide(route)
+      return recovery(o, route.purpose, route.token)
+    case 'thanks': return recovery(o, 'thanks', '')
     case 'reviews': {
       const session = o.session()
       if (session !== undefined) return review(o, route.id, session)
@@ -84,14 +73,12 @@ function shared(o: SiteOptions) {
   return { api: o.api, app: o.app, preset: o.preset, ...(o.clock ? { clock: o.clock } : {}), ...(o.fetch ? { fetch: o.fetch } : {}) }
 }
 
-function recovery(o: SiteOptions, link: Link | undefined): HTMLElement {
+function recovery(o: SiteOptions, purpose: NightlatchRecovery['purpose'], token: string): HTMLElement {
   const shown = document.createElement('nightlatch-recovery') as NightlatchRecovery
-  Object.assign(shown, shared(o), { support: o.support }, link ?? {})
-  shown.addEventListener('nightlatch-sign-in', () => {
-    forget('link')
-    o.signIn(link?.purpose === 'sign_in' ? link.token : undefined)
-  })
+  Object.assign(shown, shared(o), { support: o.support, purpose, token })
+  shown.addEventListener('nightlatch-sign-in', (event) => o.signIn((event as CustomEvent<{ token?: string }>).detail.token))
   shown.addEventListener('nightlatch-change-password', () => o.changePassword())
+  shown.addEventListener('nightlatch-done', () => o.done())
   return shown
 }
 
@@ -107,7 +94,7 @@ function review(o: SiteOptions, id: string, session: Session): HTMLElement {
 }
 
 /** A page of nothing but words, and a way on. */
-function plain(o: SiteOptions, text: { headline: string; body: string; button?: string }): HTMLElement {
+export function plain(o: Pick<SiteOptions, 'signIn'>, text: { headline: string; body: string; button?: string }): HTMLElement {
   const page = document.createElement('section')
   page.className = 'plain'
   page.tabIndex = -1
