@@ -8,7 +8,7 @@ import (
 )
 
 // admin is the operator's function, which on AWS is invoked directly.
-func (s *server) admin(_ http.ResponseWriter, r *http.Request, in api.AdminRequest) (api.StatusResponse, error) {
+func (s *server) admin(_ http.ResponseWriter, r *http.Request, in api.AdminRequest) (api.AdminResponse, error) {
 	out, err := s.functions.Load().admin(r.Context(), in)
 	var problem *api.Problem
 	if errors.As(err, &problem) && problem.Code == api.CodeNotEnabled {

@@ -35,7 +35,7 @@ var constructors = map[string]func(handler.Deps) handler.Func{
 type functions struct {
 	policy  twofactor.Policy
 	byRoute map[string]handler.Func
-	admin   func(context.Context, api.AdminRequest) (api.StatusResponse, error)
+	admin   func(context.Context, api.AdminRequest) (api.AdminResponse, error)
 	sweep   func(context.Context) error
 	mailer  *mail.Mailer
 }

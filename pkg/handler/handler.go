@@ -28,6 +28,9 @@ type Deps struct {
 	Webhook  Webhook                                   // opens what that service sends
 	Settings Settings
 	Log      *slog.Logger
+
+	// Replay has notify take what it could not take before, or only says what there is; nil: nothing is kept for that.
+	Replay func(ctx context.Context, dryRun bool) (api.ReplayResponse, error)
 }
 
 // Settings are what a deployment says about itself.

@@ -37,7 +37,8 @@ type Sinks struct {
 	// such a record comes again and again, and all that follows it waits. It is for [Records] only.
 	Park func(context.Context, events.DynamoDBEventRecord) error
 
-	log *slog.Logger // nil: the default
+	log      *slog.Logger // nil: the default
+	replayed bool         // this batch has come before, and what follows from it may have, too
 }
 
 // Versions returns a function that takes versions, as the stream delivers them, to the sinks. An erased
@@ -60,6 +61,9 @@ func Versions(to Sinks) func(context.Context, []twofactor.Version) error {
 func (to Sinks) writeAll(ctx context.Context, batch []twofactor.Version) map[twofactor.UserID]error {
 	failed := each(batch, func(user twofactor.UserID, versions []twofactor.Version) error { return to.write(ctx, user, versions) })
 	batch = slices.DeleteFunc(slices.Clone(batch), func(v twofactor.Version) bool { return failed[v.User] != nil })
+	if to.replayed {
+		batch = to.forget(ctx, batch, failed)
+	}
 	if to.Bus != nil && len(batch) > 0 {
 		for user, err := range to.Bus(ctx, batch) {
 			failed[user] = fmt.Errorf("notify: event bus: %w", err)

@@ -23,14 +23,16 @@ type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool
 func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	to.log = log
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+		to := to
 		var batch []twofactor.Version
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
 		bad := make([]bool, len(e.Records))
 		for i, r := range e.Records {
 			v, ok, err := decode(r)
+			to.replayed = to.replayed || r.EventSource == replaySource
 			switch {
 			case err != nil: // says what is wrong, not what the record holds
-				bad[i] = to.park(ctx, r) != nil
+				bad[i] = r.EventSource == replaySource || to.park(ctx, r) != nil // what is replayed is parked already
 				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "parked", !bad[i], "cause", err)
 			case ok:
 				of[i] = v.User

@@ -1,0 +1,254 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+const (
+	// maxReplayed is how many records notify is handed at once, as by the stream, and maxReplayedBytes how large they may be
+	// together: Lambda takes 6 MB.
+	maxReplayed      = 100
+	maxReplayedBytes = 4 << 20
+	// maxObjects and maxObjectBytes bound what one replay reads. It has all of that in memory, to put it in order.
+	maxObjects     = 1000
+	maxObjectBytes = 64 << 20
+)
+
+// replaySource is what a record's source is when it is replayed. The stream's own is aws:dynamodb.
+const replaySource = "nightlatch:replay"
+
+// A Bucket keeps what notify could not take: records that it has parked, and the batches that Lambda has given up on.
+type Bucket struct {
+	// List returns the keys of at most so many objects, and whether there are more.
+	List func(ctx context.Context, most int) (keys []string, more bool, err error)
+	// Read returns an object; it is an error if it is larger than most bytes.
+	Read func(ctx context.Context, key string, most int) ([]byte, error)
+	// Delete removes one.
+	Delete func(ctx context.Context, key string) error
+}
+
+// Replay returns a function that reads the bucket back and has notify take what is there, in the order of each user's
+// versions. An object goes when notify has taken all that is in it. What cannot be decoded by this release either, and what
+// notify does not take, stays for another time; so do further records of a user of whom one was not taken.
+//
+// A dry run reads, and changes nothing: Taken is then what would be handed to notify. With an error the counts say how far it
+// has come; all that was not taken is where it was. One that could not read everything, for lack of room or of time, says
+// that there is more.
+func Replay(from Bucket, decode Decode, invoke func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error), log *slog.Logger) func(context.Context, bool) (api.ReplayResponse, error) {
+	return func(ctx context.Context, dryRun bool) (api.ReplayResponse, error) {
+		r := replay{Bucket: from, decode: decode, invoke: invoke, log: log, seen: map[string]*replayed{}}
+		err := r.read(ctx)
+		if err == nil && !dryRun {
+			err = errors.Join(r.send(ctx), r.remove(ctx))
+		}
+		for _, one := range r.records {
+			switch {
+			case one.taken || dryRun && one.cause == nil:
+				r.told.Taken++
+			case one.cause != nil:
+				r.told.Undecodable++
+			}
+		}
+		r.told.Records = len(r.records)
+		return r.told, err
+	}
+}
+
+// replay is one of them, under way.
+type replay struct {
+	Bucket
+	decode Decode
+	invoke func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error)
+	log    *slog.Logger
+
+	objects []object
+	records []*replayed
+	seen    map[string]*replayed // by event id: one record may be in several objects
+	told    api.ReplayResponse
+}
+
+type object struct {
+	key     string
+	records []*replayed
+}
+
+// replayed is a record, and what became of it.
+type replayed struct {
+	events.DynamoDBEventRecord
+	version twofactor.Version
+	size    int
+	cause   error // why it cannot be decoded
+	taken   bool
+}
+
+// read reads the objects and puts their records in order.
+func (r *replay) read(ctx context.Context) error {
+	keys, more, err := r.List(ctx, maxObjects)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	r.told.More = more
+	left, halfTime := maxObjectBytes, halfTimeOf(ctx)
+	for _, key := range keys {
+		if left <= 0 || halfTime() {
+			r.told.More = true
+			break
+		}
+		body, err := r.Read(ctx, key, maxObjectBytes)
+		if err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
+		left -= len(body)
+		r.told.Objects++
+		records, err := recordsOf(body)
+		if err != nil {
+			r.told.Unreadable++
+			r.log.ErrorContext(ctx, "object not read", "key", key, "cause", err)
+			continue
+		}
+		o := object{key: key}
+		for _, record := range records {
+			o.records = append(o.records, r.note(ctx, key, record))
+		}
+		r.objects = append(r.objects, o)
+	}
+	slices.SortStableFunc(r.records, func(a, b *replayed) int {
+		return cmp.Or(cmp.Compare(a.version.User, b.version.User), cmp.Compare(a.version.Version, b.version.Version))
+	})
+	return nil
+}
+
+// halfTimeOf returns a function that says whether half of the time is over: the other half is for what was read.
+func halfTimeOf(ctx context.Context) func() bool {
+	deadline, ok := ctx.Deadline()
+	half := time.Now().Add(time.Until(deadline) / 2)
+	return func() bool { return ok && time.Now().After(half) }
+}
+
+// note notes a record that was found in an object.
+func (r *replay) note(ctx context.Context, key string, record events.DynamoDBEventRecord) *replayed {
+	if known := r.seen[record.EventID]; known != nil && record.EventID != "" {
+		return known
+	}
+	one := &replayed{DynamoDBEventRecord: record}
+	version, ok, err := r.decode(record)
+	one.version, one.cause = version, err
+	one.taken = err == nil && !ok // it holds nothing that anybody would take
+	one.EventSource = replaySource
+	if err == nil {
+		var body []byte
+		body, one.cause = json.Marshal(one.DynamoDBEventRecord)
+		one.size = len(body)
+	}
+	if one.cause != nil {
+		r.log.ErrorContext(ctx, "record not decoded", "key", key, "event", record.EventID, "cause", one.cause)
+	}
+	r.seen[record.EventID] = one
+	r.records = append(r.records, one)
+	return one
+}
+
+// send hands the records to notify, batch after batch, until the time is over. Of a user of whom a record was not taken no
+// later one is sent.
+func (r *replay) send(ctx context.Context) error {
+	ctx, cancel := inTime(ctx)
+	defer cancel()
+	held := map[twofactor.UserID]bool{}
+	waiting := slices.DeleteFunc(slices.Clone(r.records), func(one *replayed) bool { return one.cause != nil || one.taken })
+	for len(waiting) > 0 {
+		var batch []*replayed
+		size := 0
+		for len(waiting) > 0 && len(batch) < maxReplayed && (size == 0 || size+waiting[0].size <= maxReplayedBytes) {
+			one := waiting[0]
+			waiting = waiting[1:]
+			if !held[one.version.User] {
+				batch, size = append(batch, one), size+one.size
+			}
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		var e events.DynamoDBEvent
+		for _, one := range batch {
+			e.Records = append(e.Records, one.DynamoDBEventRecord)
+		}
+		report, err := r.invoke(ctx, e)
+		if err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
+		failed := map[string]bool{}
+		for _, f := range report.BatchItemFailures {
+			failed[f.ItemIdentifier] = true
+		}
+		for _, one := range batch {
+			// No identifier is how a function says that it has taken nothing of the batch.
+			one.taken = !failed[""] && !failed[one.Change.SequenceNumber]
+			if !one.taken {
+				held[one.version.User] = true
+			}
+		}
+	}
+	return nil
+}
+
+// remove removes the objects of which everything was taken.
+func (r *replay) remove(ctx context.Context) error {
+	for _, o := range r.objects {
+		if slices.ContainsFunc(o.records, func(one *replayed) bool { return !one.taken }) {
+			continue
+		}
+		if err := r.Delete(ctx, o.key); err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
+		r.told.Removed++
+	}
+	return nil
+}
+
+var errNoRecords = errors.New("there are no records of a stream in it")
+
+// recordsOf returns the records of an object: one that was parked, or those of a batch that Lambda has given up on. Of such a
+// batch it writes when and why it did so, and as "payload" the event that it had for the function, as text
+// (https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html).
+func recordsOf(body []byte) ([]events.DynamoDBEventRecord, error) {
+	var kind struct {
+		Payload  json.RawMessage `json:"payload"`
+		DynamoDB json.RawMessage `json:"dynamodb"`
+	}
+	if err := json.Unmarshal(body, &kind); err != nil {
+		return nil, errNoRecords // an error of the decoder's may quote what it has read
+	}
+	if kind.DynamoDB != nil {
+		var record events.DynamoDBEventRecord
+		if err := json.Unmarshal(body, &record); err != nil {
+			return nil, errNoRecords
+		}
+		return []events.DynamoDBEventRecord{record}, nil
+	}
+	payload := kind.Payload
+	if strings.HasPrefix(string(payload), `"`) {
+		var text string
+		if err := json.Unmarshal(payload, &text); err != nil {
+			return nil, errNoRecords
+		}
+		payload = json.RawMessage(text)
+	}
+	var event events.DynamoDBEvent
+	if err := json.Unmarshal(payload, &event); err != nil || len(event.Records) == 0 {
+		return nil, errNoRecords
+	}
+	return event.Records, nil
+}
