@@ -79,6 +79,9 @@ export class NightlatchSignIn extends NightlatchElement {
 
   protected override updated(changed: PropertyValues<this>): void {
     super.updated(changed)
+    // A code is what people come to type, every day: the field has the focus, and not the headline that stands before it.
+    const field = this.renderRoot.querySelector<HTMLElement>('[data-focus]')
+    if (field && (this.shadowRoot?.activeElement?.localName === 'h2') && this.at?.step !== 'set-up') field.focus()
     const at = this.at
     const counts = at && (at.step === 'code' ? this.#factor.counts('totp') : at.step === 'backup' ? this.#factor.counts('backup_code') : this.#asking.counts(at.step, at.asked))
     this.tick(Boolean(counts))
