@@ -1,0 +1,33 @@
+import { defineConfig } from 'vite'
+
+const entries = ['index', 'security-card', 'sign-in', 'recovery', 'review', 'react']
+
+// What an application's bundler takes: every module as it stands, with what it depends on left outside. `--mode standalone`
+// makes one small file of all elements, for a page without a bundler.
+export default defineConfig(({ mode }) =>
+  mode === 'standalone'
+    ? {
+        resolve: { conditions: ['@nightlatch/source', 'module', 'browser'] },
+        build: {
+          outDir: 'dist/standalone',
+          target: 'es2022',
+          modulePreload: false,
+          rolldownOptions: {
+            input: { nightlatch: 'src/index.ts' },
+            preserveEntrySignatures: 'strict',
+            output: { entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+          },
+        },
+      }
+    : {
+        build: {
+          target: 'es2022',
+          minify: false,
+          lib: { entry: Object.fromEntries(entries.map((name) => [name, `src/${name}.ts`])), formats: ['es'] },
+          rolldownOptions: {
+            external: [/^lit(\/|$)/, /^@lit\//, '@nightlatch/client', 'react'],
+            output: { preserveModules: true, preserveModulesRoot: 'src', entryFileNames: '[name].js' },
+          },
+        },
+      },
+)
