@@ -40,6 +40,8 @@ var rules = []rule{
 		of: `pkg/api$`, never: `[^/]+\.[^/]+/|` + ours},
 	{why: "a host imports the API's names, a signer for its requests, and no Tink, no KMS",
 		of: `pkg/host$`, never: `github\.com/tink-crypto/|` + aws + `aws-sdk-go-v2/service/kms|` + ours, but: `pkg/api$`},
+	{why: "an example needs what its reader has",
+		of: `pkg/host/examples/`, never: ours, but: `pkg/(api|host)$`},
 	{why: "a service's client is met in its adapter or in a main",
 		of: `pkg/`, spare: `pkg/(dynamostore|host|identity|keyring|mail|notify)(/|$)`,
 		never: aws + `aws-sdk-go-v2/service/`, direct: true},
