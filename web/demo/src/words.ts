@@ -27,7 +27,7 @@ export const words = {
     title: 'The phone', pick: 'Phones', another: 'Another phone', lose: 'Lose it', find: 'Find it',
     lost: 'This phone is gone.', lostBody: 'What was on it is out of reach.',
     none: 'No codes yet', noneBody: 'When the application shows a QR code, scan it.',
-    scan: 'Scan the screen', key: 'Type a key', keyLabel: 'Key', addKey: 'Add', noQr: 'There is no QR code on the application’s screen.',
+    scan: 'Scan', key: 'Type a key', keyLabel: 'Key', addKey: 'Add', noQr: 'There is no QR code on the application’s screen.',
     notKey: 'That is not a key.', scanned: 'Scanned.', unreadable: 'That QR code is not one of an authenticator.',
     type: 'Type this code into the application', typed: 'Typed.', noField: 'The application asks for no code now. It was copied.',
     remove: 'Delete this entry', clock: 'Its clock', automatic: 'Automatic', back: '−1 min', ahead: '+1 min', slow: 'slow', fast: 'fast', right: 'on time',

@@ -28,7 +28,7 @@ export class Item extends Panel {
       </div>
       ${shown ? html`
         <p class="events"><span class="hidden">${w.happened}: </span>${(shown.events ?? []).map((e) => html`<span class="chip">${factOf(e).replace('event ', '').replaceAll('_', ' ')}</span>`)}${shown.events?.length ? nothing : html`<span class="quiet">${w.nothing}</span>`}</p>
-        <pre class="json" tabindex="0" aria-label=${w.title} translate="no"><code>${linesOf(shown, versions[at + 1] ?? (shown.version === 1 ? {} : undefined)).map((l) => l.changed ? html`<mark>${l.text}</mark>\n` : `${l.text}\n`)}</code></pre>`
+        <pre class="json" tabindex="0" aria-label=${w.title} translate="no"><code>${linesOf(shown, versions[at + 1] ?? (shown.version === 1 ? {} : undefined)).map((l) => l.changed ? html`<mark>${l.text}</mark>` : html`<span>${l.text}</span>`)}</code></pre>`
       : html`<p class="quiet">${w.none}</p>`}`
   }
 

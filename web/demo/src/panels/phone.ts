@@ -64,6 +64,7 @@ export class PhonePanel extends Panel {
       <div class="phones" role="group" aria-label=${w.pick}>
         ${p.phones.map((one, i) => html`<button type="button" class="small" aria-pressed=${one === phone} @click=${() => this.#put(take(p, i))}>${one.name}${one.lost ? ' ✕' : ''}</button>`)}
         <button type="button" class="small plus" title=${w.another} aria-label=${w.another} @click=${() => this.#put(another(p))}>+</button>
+        <button type="button" class="small push" @click=${() => this.#lose(!phone.lost)}>${phone.lost ? w.find : w.lose}</button>
       </div>
       <div class="device ${phone.lost ? 'gone' : ''}">
         <div class="status"><span>${new Date(this.now * 1000).toLocaleTimeString('en-GB')}</span>${phone.drift ? html`<span class="chip amber">${duration(Math.abs(phone.drift))} ${phone.drift < 0 ? w.slow : w.fast}</span>` : nothing}</div>
@@ -71,10 +72,9 @@ export class PhonePanel extends Panel {
       </div>
       <div class="row wrap controls">
         <span class="label">${w.clock}</span>
-        <button type="button" class="small" ?disabled=${phone.lost} @click=${() => this.#wind(phone.drift - 60)}>${w.back}</button>
-        <button type="button" class="small" ?disabled=${phone.lost} @click=${() => this.#wind(phone.drift + 60)}>${w.ahead}</button>
+        <button type="button" class="small" aria-disabled=${phone.lost} @click=${() => this.#wind(phone.drift - 60)}>${w.back}</button>
+        <button type="button" class="small" aria-disabled=${phone.lost} @click=${() => this.#wind(phone.drift + 60)}>${w.ahead}</button>
         ${phone.drift && !phone.lost ? html`<button type="button" class="small" @click=${() => this.#wind(0)}>${w.automatic}</button>` : nothing}
-        <button type="button" class="small push" @click=${() => this.#lose(!phone.lost)}>${phone.lost ? w.find : w.lose}</button>
       </div>
       ${this.#paper()}`
   }
@@ -125,7 +125,7 @@ export class PhonePanel extends Panel {
   }
 
   #wind(drift: number): void {
-    this.#put(change(pocket.get(empty), { drift }))
+    if (!this.#phone.lost) this.#put(change(pocket.get(empty), { drift }))
   }
 
   #lose(lost: boolean): void {

@@ -12,6 +12,21 @@ const tick = svg`<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="tr
 /** What to do next. A step is ticked when what it is about has happened. */
 @customElement('lab-tour')
 export class TourPanel extends Panel {
+  #next = -1
+
+  /** Where the steps have a height of their own, the next one is in sight. The page stays where it is. */
+  protected override updated(): void {
+    const next = this.querySelector<HTMLElement>('.next')
+    const at = next ? [...next.parentElement!.children].indexOf(next) : -1
+    if (at === this.#next) return
+    this.#next = at
+    const panel = this.parentElement
+    if (!next || !panel) return
+    if (panel.scrollHeight > panel.clientHeight) panel.scrollTop = next.offsetTop - panel.clientHeight / 3
+    const steps = next.parentElement!
+    if (steps.scrollWidth > steps.clientWidth) steps.scrollLeft = next.offsetLeft - steps.offsetLeft
+  }
+
   protected override render(): TemplateResult {
     const tour = tours[lab.preset]
     const done = tour.steps.map((s) => isDone(s.waitsFor, lab.facts))
