@@ -1,4 +1,4 @@
-import { keep, kept, type Client, type HistoryEvent, type Status } from '@nightlatch/client'
+import { keep, kept, Refusal, type Client, type HistoryEvent, type Status } from '@nightlatch/client'
 import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import { property, state } from 'lit/decorators.js'
 
@@ -132,11 +132,11 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
         this.turnedOff = status.state === 'disabled' && (await this.#lostIt())
         this.status = status
       } catch (error) {
-        this.failed = true
+        this.failed = !(error instanceof Refusal && error.status === 401)
         throw error
       }
     })
-    if (this.status && !this.failed && !this.#opened) {
+    if (this.status && !this.trouble && !this.#opened) {
       this.#opened = true
       this.#open(this.status)
     }
@@ -161,7 +161,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
       (status.pending ? status.pending.replacement === replacement && status.pending.enrollment_id === left.id : left.confirming && status.state === 'enabled')
     if (goesOn(setUp, false)) this.#setUp()
     else if (goesOn(move, true) && this.#resumeMove(status)) return
-    else if (status.state === 'enabled' && RenewScreen.left()) this.#resumeRenewal(status)
+    else if (status.state === 'enabled' && this.#resumeRenewal(status)) return
     else if (this.open === 'set-up' && status.state !== 'enabled') this.#setUp()
     else if (status.state === 'enabled' && (this.grant || this.open)) this.#openGranted(status)
   }
@@ -207,8 +207,9 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
     const steps = firstSetUp(this)
     this.show(steps)
     void this.act('begin', () => steps.start(), (error) => {
-      if (error.code !== 'already_enabled') return false
-      this.home(this.say('common.error.already_enabled'))
+      if (error.code === 'already_enabled') this.home(this.say('common.error.already_enabled'))
+      else if (error.code === 'enrollment_expired' || error.code === 'enrollment_replaced') this.home() // what a reload has interrupted is over, long ago
+      else return false
       return true
     })
   }
@@ -232,10 +233,11 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
     this.show(screen)
   }
 
-  #resumeRenewal(status: Status): void {
+  #resumeRenewal(status: Status): boolean {
     const screen = new RenewScreen(this, status)
+    if (!screen.resume()) return false
     this.show(screen)
-    screen.resume()
+    return true
   }
 
   #discard(): void {
@@ -247,11 +249,15 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   override render(): TemplateResult {
     if (this.screen) return this.screen.render()
-    if (!this.status) return this.#waiting()
-    this.tick(this.status.locked_until !== null)
+    // One heading for both: it keeps the focus when the status comes.
+    return html`${heading(this, this.status)}${this.status ? this.#home(this.status) : this.#waiting()}`
+  }
+
+  #home(status: Status): TemplateResult {
+    this.tick(status.locked_until !== null)
     return html`
       ${home(this, {
-        status: this.status,
+        status,
         turnedOff: this.turnedOff,
         notice: this.notice,
         setUp: () => this.#setUp(),
@@ -264,7 +270,6 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   #waiting(): TemplateResult {
     return html`
-      ${heading(this, undefined)}
       ${this.failed ? this.paragraph(this.say('card.unavailable')) : nothing}
       ${this.troubles()}
       ${this.failed && !this.trouble?.again ? this.buttons({ label: this.say('common.try_again'), click: () => void this.refresh() }) : this.atWork('load')}`

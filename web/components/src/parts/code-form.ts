@@ -77,7 +77,7 @@ export class CodeForm {
           inputmode=${o.letters ? 'text' : 'numeric'}
           autocomplete=${o.letters ? 'off' : 'one-time-code'}
           autocapitalize=${o.letters ? 'characters' : 'off'} autocorrect="off" spellcheck="false" maxlength="64"
-          aria-invalid=${host.trouble ? 'true' : nothing}
+          aria-invalid=${host.trouble && !host.trouble.again ? 'true' : nothing}
           @input=${(event: InputEvent) => this.#type((event.target as HTMLInputElement).value)}
         />
       </label>

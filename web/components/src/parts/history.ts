@@ -53,7 +53,7 @@ export class HistoryScreen implements Screen {
     const tried = e.type === 'login' || e.type === 'check' || e.outcome === 'failure'
     const about = [key(`history.operation.${e.operation ?? ''}`), key(`history.reason.${e.reason ?? ''}`)].filter(Boolean).join(' · ')
     const how = e.method === 'none' ? '' : key(`history.method.${e.method}`)
-    const who = e.actor === 'user' ? '' : key(`history.actor.${e.actor}`)
+    const who = e.actor === 'user' || e.actor === 'host' ? '' : key(`history.actor.${e.actor}`)
     return html`<li>
       <p class="what">
         <strong>${key(`history.${e.type}`) || card.say('history.unknown')}</strong>

@@ -25,11 +25,10 @@ export interface HomeOptions {
   discard(): void
 }
 
-/** The card itself (E0, E4): how the account stands, what needs attention, and what can be done. */
+/** The card itself (E0, E4) below its heading: what needs attention, how the account stands, and what can be done. */
 export function home(card: Card, o: HomeOptions): TemplateResult {
   const on = o.status.state === 'enabled'
   return html`
-    ${heading(card, o.status)}
     <div role="status">${o.notice ? html`<div class="notice" part="notice"><p>${o.notice}</p></div>` : nothing}</div>
     ${notices(card, o)}
     ${on ? enabled(card, o) : disabled(card, o)}`

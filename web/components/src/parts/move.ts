@@ -95,6 +95,10 @@ export class MoveScreen implements Screen {
     }
     if (!isFinal(error)) return false
     card.step(() => this.#forget())
+    if (error.code === 'enrollment_expired' || error.code === 'enrollment_replaced') { // confirmed before, and long ago
+      card.home()
+      return true
+    }
     if (error.code === 'grant_expired') {
       card.trouble = { body: card.say('common.error.grant_expired') }
       return true

@@ -68,9 +68,9 @@ export class SwitchedOff implements Screen {
 /** What is left to somebody whose codes are refused. */
 function waysOn(card: Card, status: Status, back: () => void): TemplateResult {
   return html`
-    ${card.button({ label: card.say('common.back'), click: () => card.home() })}
-    ${card.button({ label: card.say('X1.change_password'), click: () => card.emit('nightlatch-change-password') })}
     ${status.backup_code.present ? card.button({ label: card.say('X1.use_code'), click: () => card.show(new WithoutPhone(card, status, back)) }) : nothing}
+    ${card.button({ label: card.say('X1.change_password'), click: () => card.emit('nightlatch-change-password') })}
+    ${card.button({ label: card.say('common.back'), click: () => card.home() })}
     ${noWayIn(card, status)}`
 }
 

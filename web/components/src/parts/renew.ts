@@ -13,7 +13,17 @@ const keptRenewal = 'renewal'
 /** Where the grant of a revocation is kept, until a code is made with it. */
 const keptGrant = 'renewal.grant'
 
-interface Kept {
+/** How long the service answers the same request with the same code, in milliseconds. */
+const answeredFor = 10 * 60_000
+
+interface Kept<T> {
+  /** Of the account that it is about: another user of this tab has another. */
+  activated: string | undefined
+  at: number
+  what: T
+}
+
+interface Asked {
   proof: Proof
   key: string
 }
@@ -34,19 +44,27 @@ export class RenewScreen implements Screen {
     this.#status = status
     this.#form = new CodeForm(card)
     this.#saved = new SavedCode(card)
-    this.#grant = grant || (this.#revokes ? '' : (kept<string>(keptGrant) ?? ''))
+    this.#grant = grant || (this.#revokes ? '' : (this.#left<string>(keptGrant) ?? ''))
   }
 
-  /** Whether a reload has interrupted it. */
-  static left(): boolean {
-    return kept(keptRenewal) !== undefined || kept(keptGrant) !== undefined
-  }
-
-  /** Goes on after a reload: shows the code that was made, or goes on to make one after a revocation. */
-  resume(): void {
-    const left = kept<Kept>(keptRenewal)
+  /** Goes on after a reload, if there is anything to go on with: the code that was made, or the one to be made after a revocation. */
+  resume(): boolean {
+    const left = this.#left<Asked>(keptRenewal)
+    if (!left && !this.#left(keptGrant)) return false
     if (left) void this.#card.act('create', () => this.#create(left), (error) => this.#resumeRefused(error))
-    else this.#revoked = this.#grant !== ''
+    else this.#revoked = true
+    return true
+  }
+
+  #left<T>(name: string): T | undefined {
+    const left = kept<Kept<T>>(name)
+    if (left === undefined) return undefined
+    const now = this.#card.clock()
+    return left.activated === this.#status.activated_at && left.at <= now && now < left.at + answeredFor ? left.what : undefined
+  }
+
+  #keep<T>(name: string, what: T): void {
+    keep(name, { activated: this.#status.activated_at, at: this.#card.clock(), what } satisfies Kept<T>)
   }
 
   /** The present code has to be revoked before another can be made. */
@@ -97,7 +115,7 @@ export class RenewScreen implements Screen {
   async #revoke(code: string): Promise<void> {
     const card = this.#card
     const grant = await card.service.revokeBackupCode(code, this.#intent.key(code))
-    keep(keptGrant, grant)
+    this.#keep(keptGrant, grant)
     card.step(() => {
       this.#grant = grant
       this.#revoked = true
@@ -122,9 +140,9 @@ export class RenewScreen implements Screen {
     void this.#card.act('create', () => this.#create({ proof: { grant: this.#grant }, key: this.#intent.key(this.#grant) }), (error) => this.#refused(error))
   }
 
-  async #create(asked: Kept): Promise<void> {
+  async #create(asked: Asked): Promise<void> {
     const card = this.#card
-    keep(keptRenewal, asked) // before it is sent: should the page go before the answer comes, it can be asked for again
+    if (this.#left<Asked>(keptRenewal)?.key !== asked.key) this.#keep(keptRenewal, asked) // before it is sent: should the page go before the answer comes, it can be asked for again
     const made = await card.service.createBackupCode(asked.proof, asked.key)
     forget(keptGrant)
     card.emit('nightlatch-backup-code-issued', { issued_at: made.issued_at })

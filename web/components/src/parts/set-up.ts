@@ -6,7 +6,7 @@ import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
 import { SavedCode } from './saved-code.ts'
 import { copy } from './take-away.ts'
-import { reused, skewed } from './verdicts.ts'
+import { locked, reused, skewed } from './verdicts.ts'
 
 /** What every confirmation says, in a session or inside a sign-in. */
 export type Activated = Pick<Confirmed, 'activated_at' | 'backup_code'>
@@ -117,14 +117,16 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     const host = this.#host
     const moving = this.#o.replacement
     const phone = globalThis.matchMedia?.('(pointer: coarse)').matches
+    const key = this.#key(setUp)
+    const keyFirst = host.preset === 'miaxdx' // whose help page has it above the barcode
     return html`
       ${this.#headline(moving ? 'P2.headline' : 'E1.headline', 1)}
       ${moving ? host.paragraph(host.say('P2.body')) : nothing}
       ${host.paragraph(host.say(phone && !moving ? 'E1.body.phone' : 'E1.body.1'))}
+      ${keyFirst ? key : nothing}
       <img class="qr" part="qr" src=${setUp.qr_png} alt=${host.say('label.qr')} />
-      <p part="body">${host.say('E1.body.2')}</p>
-      <p class="key-shown" part="key"><span class="hidden">${host.say('label.key')}: </span><code class="key" translate="no" dir="ltr">${grouped(setUp.manual_secret)}</code></p>
-      <p class="muted">${host.say('E1.body.3')}</p>
+      ${keyFirst ? nothing : key}
+      <p class="muted">${host.sentences(host.say('E1.body.3'), host.say('E1.expires', { time: host.phrases.time(setUp.expires_at, host.clock()) }))}</p>
       <p class="muted" role="status">${this.#said}</p>
       ${host.troubles()}
       <div class="buttons" part="buttons">
@@ -133,6 +135,13 @@ export class SetUpSteps<C extends Activated = Confirmed> {
         ${host.button({ label: host.say(moving ? 'P2.cancel' : 'E1.cancel'), action: 'cancel', click: () => void this.#cancel() })}
         ${host.button({ label: host.say(moving ? 'P2.next' : 'E1.next'), kind: 'main', click: () => this.#go(setUp.backup_code ? 'save' : 'code') })}
       </div>`
+  }
+
+  #key(setUp: SetUp): TemplateResult {
+    const host = this.#host
+    return html`
+      ${host.paragraph(host.say('E1.body.2'))}
+      <p part="key"><span class="muted">${host.say('label.key')}</span><br /><code class="key" translate="no" dir="ltr">${grouped(setUp.manual_secret)}</code></p>`
   }
 
   async #copyKey(key: string): Promise<void> {
@@ -220,6 +229,9 @@ export class SetUpSteps<C extends Activated = Confirmed> {
         return true
       case 'code_reused':
         host.trouble = reused(host, error.problem)
+        return true
+      case 'locked':
+        host.trouble = locked(host, error)
         return true
       case 'invalid_request':
         host.trouble = { body: host.say('label.code.malformed') }

@@ -1,5 +1,5 @@
 // What is said of a code that was not accepted, wherever it was typed.
-import type { Checked, Problem } from '@nightlatch/client'
+import type { Checked, Problem, Refusal } from '@nightlatch/client'
 import { html } from 'lit'
 
 import type { NightlatchElement, Trouble } from '../element.ts'
@@ -28,4 +28,14 @@ export function skewed(host: NightlatchElement, problem: Pick<Problem | Checked,
 /** A right code that was used before (L1b): the next one comes in a moment. */
 export function reused(host: NightlatchElement, problem: Pick<Problem, 'retry_after'>): Trouble {
   return { headline: host.say('L1b.headline'), body: host.say('L1b.body', { seconds: problem.retry_after ?? 30 }) }
+}
+
+/** Too many wrong codes (X1), where there is no screen for it: until when none is accepted. */
+export function locked(host: NightlatchElement, error: Refusal): Trouble {
+  const now = host.clock()
+  const until = error.retryAfter > 0 ? now + error.retryAfter * 1000 : Date.parse(error.problem.locked_until ?? '') || now
+  return {
+    headline: host.say('X1.headline'),
+    body: host.say('X1.body.1', { time: host.phrases.time(until, now), until: host.phrases.until(until, now) }),
+  }
 }
