@@ -24,7 +24,7 @@ func BenchmarkColdStart(b *testing.B) {
 		b.Fatal(err)
 	}
 	environment := maps.Clone(w.settings)
-	maps.Copy(environment, endpoints(*w.dynamoDB.BaseEndpoint, *w.moto.BaseEndpoint, *w.moto.BaseEndpoint))
+	maps.Copy(environment, endpoints(*w.dynamoDB.BaseEndpoint, *w.moto.BaseEndpoint, *w.moto.BaseEndpoint, w.lambda))
 
 	ready, answered := map[string][]time.Duration{}, map[string][]time.Duration{}
 	for b.Loop() {

@@ -116,8 +116,18 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // permission names a request as the permissions do: "accounts PutItem", "config GetItem keyset/totp", "kms Decrypt totp",
-// "mails SendMessage", "bus PutEvents", "persona GetSecretValue", "ses SendRawEmail".
+// "mails SendMessage", "bus PutEvents", "persona GetSecretValue", "ses SendRawEmail", "failures PutObject",
+// "notify InvokeFunction".
 func (g *gate) permission(r *http.Request, body []byte) string {
+	path := strings.Split(r.URL.Path, "/") // of S3 a bucket and a key, of Lambda a version, "functions", a function and "invocations"
+	switch {
+	case len(path) > 3 && path[2] == "functions" && g.names[path[3]] != "":
+		return g.names[path[3]] + " InvokeFunction"
+	case g.names[path[1]] != "" && len(path) == 2 && r.Method == http.MethodGet:
+		return g.names[path[1]] + " ListBucket"
+	case g.names[path[1]] != "":
+		return g.names[path[1]] + " " + map[string]string{http.MethodGet: "GetObject", http.MethodPut: "PutObject", http.MethodDelete: "DeleteObject"}[r.Method]
+	}
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var request struct {
 		TableName, IndexName string

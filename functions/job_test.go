@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
 
@@ -184,6 +186,7 @@ func TestJobs(t *testing.T) {
 						t.Errorf("%s logs:\n%s", name, said)
 					}
 				}
+				w.replay()
 				worlds <- w
 				served <- c.served
 			})
@@ -206,7 +209,7 @@ func TestJobs(t *testing.T) {
 	asked := map[string][]string{}
 	for w := range worlds {
 		for name, f := range w.functions {
-			asked[name] = append(asked[name], slices.Concat(f.dynamoDB.permissions(), f.kms.permissions(), f.others.permissions())...)
+			asked[name] = append(asked[name], slices.Concat(f.dynamoDB.permissions(), f.kms.permissions(), f.others.permissions(), f.lambdas.permissions())...)
 		}
 	}
 	for name, may := range permissions() {
@@ -265,6 +268,54 @@ func (w *world) operate(user string) {
 	order.Operation = "remove_authenticator"
 	if err := w.functions["admin"].call(order, timeout, &told); err != nil || told.State != "disabled" {
 		w.tb.Errorf("remove_authenticator: %+v, %v", told, err)
+	}
+}
+
+// replay has notify take what Lambda has given up on, once it can, and leaves what cannot be decoded.
+func (w *world) replay() {
+	w.tb.Helper()
+	bucket, ctx := aws.String(w.settings["NIGHTLATCH_FAILURE_BUCKET"]), w.tb.Context()
+	client := s3.NewFromConfig(w.moto, func(o *s3.Options) { o.UsePathStyle = true })
+	payload, err := json.Marshal(map[string]any{
+		"requestContext": map[string]any{"functionArn": notifyARN, "condition": "RetryAttemptsExhausted"}, "version": "1.0",
+		"DDBStreamBatchInfo": map[string]any{"shardId": "shardId-1"}, "payload": string(sample(w.tb, "notify")),
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	if _, err := client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: bucket, Key: aws.String("aws/lambda/7d1c/shardId-1/2026/01/05/2026-01-05T09.13.49-316a"), Body: bytes.NewReader(payload),
+	}); err != nil {
+		w.tb.Fatal(err)
+	}
+	damaged := decode[events.DynamoDBEvent](w.tb, "notify")
+	damaged.Records = damaged.Records[:1]
+	damaged.Records[0].EventID = "damaged"
+	damaged.Records[0].Change.NewImage["schema"] = events.NewNumberAttribute("9")
+	var streamed events.DynamoDBEventResponse
+	if err := w.functions["notify"].call(damaged, timeout, &streamed); err != nil || len(streamed.BatchItemFailures) > 0 {
+		w.tb.Fatalf("notify, with what it cannot decode: %v, %v", streamed, err)
+	}
+
+	order := api.AdminRequest{Operation: "replay", DryRun: true, Operator: "oscar", Reason: "ticket 4712"}
+	for _, want := range []api.ReplayResponse{
+		{Objects: 2, Records: 3, Undecodable: 1, Taken: 2},
+		{Objects: 2, Records: 3, Undecodable: 1, Taken: 2, Removed: 1},
+		{Objects: 1, Records: 1, Undecodable: 1},
+	} {
+		var told api.AdminResponse
+		if err := w.functions["admin"].call(order, timeout, &told); err != nil || told.Replay == nil || *told.Replay != want {
+			w.tb.Errorf("replay: %+v, %v; want %+v", told.Replay, err, want)
+		}
+		order.DryRun = false
+	}
+	user := twofactor.UserID(damaged.Records[0].Change.Keys["user"].String())
+	page, err := w.store.History(ctx, user, twofactor.Page{Limit: 10})
+	if err != nil || len(page.Events) != 2 {
+		w.tb.Errorf("history of what was replayed: %v, %v", page.Events, err)
+	}
+	if said := w.functions["admin"].said.String(); strings.Count(said, `"msg":"replay"`) != 3 || !strings.Contains(said, `"operator":"oscar"`) || strings.Contains(said, string(user)) {
+		w.tb.Errorf("admin logs:\n%s", said)
 	}
 }
 

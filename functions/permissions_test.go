@@ -50,7 +50,7 @@ func permissions() map[string][]string {
 		"challenge":     {"accounts GetItem", "accounts PutItem", "history PutItem"},
 		"status":        {"accounts GetItem", "history Query"},
 		"jwks":          {"config GetItem jwks"},
-		"notify":        {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage"},
+		"notify":        {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage", "failures PutObject"},
 
 		"reset-request":    {"accounts GetItem", "accounts PutItem", "persona GetSecretValue"},
 		"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
@@ -58,7 +58,9 @@ func permissions() map[string][]string {
 		"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
 		"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
 		"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
-		"admin":            {"accounts GetItem", "accounts PutItem"},
+		"admin": {
+			"accounts GetItem", "accounts PutItem", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
+		},
 	}
 	for name, purposes := range opens {
 		for _, p := range purposes {

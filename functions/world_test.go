@@ -2,6 +2,10 @@ package functions_test
 
 import (
 	"crypto/rand"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -9,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/ses"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -33,12 +39,13 @@ type world struct {
 	names     map[string]string // what a table, the queue or a secret is for, by its name
 	functions map[string]*function
 	persona   *persona
+	lambda    string // URL of Lambda's own API, as far as a replay needs it
 }
 
 // function is a function that runs, and what it asks of others.
 type function struct {
 	*lambda
-	dynamoDB, kms, others *gate
+	dynamoDB, kms, others, lambdas *gate
 }
 
 func newWorld(tb testing.TB, policy string) *world {
@@ -49,6 +56,9 @@ func newWorld(tb testing.TB, policy string) *world {
 		err = w.functions["identity-webhook"].call(e, timeout, &response)
 		return response, err
 	}
+	api := httptest.NewServer(http.HandlerFunc(w.invokeNotify))
+	tb.Cleanup(api.Close)
+	w.lambda = api.URL
 	w.dynamoDB.BaseEndpoint = aws.String(needs.DynamoDBLocal(tb))
 	w.moto.BaseEndpoint = aws.String(needs.KMS(tb)) // which imitates the others as well
 	w.tables, w.store = newTables(tb, w.dynamoDB)
@@ -65,6 +75,11 @@ func newWorld(tb testing.TB, policy string) *world {
 	kek := keyring.KMS(w.moto, *key.KeyMetadata.Arn)
 	must(keyring.Create(ctx, w.store, kek, keyring.Purposes()...))
 	queue, err := sqs.NewFromConfig(w.moto).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("mails-" + mine)})
+	must(err)
+	bucket := "failures-" + strings.ToLower(mine)
+	_, err = s3.NewFromConfig(w.moto, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(ctx, &s3.CreateBucketInput{
+		Bucket: &bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: region},
+	})
 	must(err)
 	_, err = eventbridge.NewFromConfig(w.moto).CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: aws.String("bus-" + mine)})
 	must(err)
@@ -87,22 +102,39 @@ func newWorld(tb testing.TB, policy string) *world {
 		"NIGHTLATCH_REVIEWERS": "reviewers@example.com", "NIGHTLATCH_PERSONA_URL": w.persona.url, "NIGHTLATCH_PERSONA_TEMPLATE": "itmpl_example",
 		"NIGHTLATCH_PERSONA_SECRET": secret("persona", personaKey), "NIGHTLATCH_WEBHOOK_SECRET": secret("webhook", webhookSecret),
 		"NIGHTLATCH_INQUIRY_URL": "https://app.withpersona.com/dashboard/inquiries/",
-		"NIGHTLATCH_EVENT_BUS":   "bus-" + mine,
+		"NIGHTLATCH_EVENT_BUS":   "bus-" + mine, "NIGHTLATCH_FAILURE_BUCKET": bucket, "NIGHTLATCH_NOTIFY_FUNCTION": notifyARN,
 	}
 	w.names = map[string]string{
 		w.tables.Accounts: "accounts", w.tables.History: "history", w.tables.Config: "config", *queue.QueueUrl: "mails",
-		"bus-" + mine:                           "bus",
+		"bus-" + mine: "bus", bucket: "failures", "nightlatch-notify": "notify",
 		w.settings["NIGHTLATCH_PERSONA_SECRET"]: "persona", w.settings["NIGHTLATCH_WEBHOOK_SECRET"]: "webhook",
 	}
 	return w
 }
 
+const notifyARN = "arn:aws:lambda:" + region + ":111122223333:function:nightlatch-notify"
+
+// invokeNotify is Lambda's API for one function (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
+func (w *world) invokeNotify(response http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Method != http.MethodPost || r.URL.Path != "/2015-03-31/functions/nightlatch-notify/invocations" ||
+		!strings.Contains(r.Header.Get("Authorization"), "/"+region+"/lambda/aws4_request") {
+		http.Error(response, "{}", http.StatusForbidden)
+		return
+	}
+	o := w.functions["notify"].invoke(body, timeout)
+	if o.err != nil {
+		response.Header().Set("X-Amz-Function-Error", "Unhandled")
+	}
+	_, _ = response.Write(o.answer)
+}
+
 // endpoints tells a function where services are.
-func endpoints(dynamoDB, kms, others string) map[string]string {
+func endpoints(dynamoDB, kms, others, lambdas string) map[string]string {
 	return map[string]string{
 		"AWS_ENDPOINT_URL_DYNAMODB": dynamoDB, "AWS_ENDPOINT_URL_KMS": kms,
 		"AWS_ENDPOINT_URL_SECRETS_MANAGER": others, "AWS_ENDPOINT_URL_SES": others, "AWS_ENDPOINT_URL_SQS": others,
-		"AWS_ENDPOINT_URL_EVENTBRIDGE": others, "AWS_ENDPOINT_URL_LAMBDA": others, "AWS_ENDPOINT_URL_S3": others,
+		"AWS_ENDPOINT_URL_EVENTBRIDGE": others, "AWS_ENDPOINT_URL_LAMBDA": lambdas, "AWS_ENDPOINT_URL_S3": others,
 	}
 }
 
@@ -125,8 +157,9 @@ func (w *world) start(tb testing.TB, name string, settings map[string]string) *f
 		dynamoDB: newGate(tb, *w.dynamoDB.BaseEndpoint, w.names),
 		kms:      newGate(tb, *w.moto.BaseEndpoint, w.names),
 		others:   newGate(tb, *w.moto.BaseEndpoint, w.names),
+		lambdas:  newGate(tb, w.lambda, w.names),
 	}
-	environment := endpoints(f.dynamoDB.url, f.kms.url, f.others.url)
+	environment := endpoints(f.dynamoDB.url, f.kms.url, f.others.url, f.lambdas.url)
 	for _, some := range []map[string]string{w.settings, settings} {
 		for variable, value := range some {
 			environment[variable] = value
