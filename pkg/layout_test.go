@@ -42,6 +42,8 @@ var rules = []rule{
 		of: `pkg/host$`, never: `github\.com/tink-crypto/|` + aws + `aws-sdk-go-v2/service/kms|` + ours, but: `pkg/api$`},
 	{why: "an example needs what its reader has",
 		of: `pkg/host/examples/`, never: ours, but: `pkg/(api|host)$`},
+	{why: "HTTP clients for services know none of them",
+		of: `pkg/thaw$`, never: aws + `aws-sdk-go-v2/service/|` + ours},
 	{why: "a service's client is met in its adapter or in a main",
 		of: `pkg/`, spare: `pkg/(dynamostore|host|identity|keyring|mail|notify)(/|$)`,
 		never: aws + `aws-sdk-go-v2/service/`, direct: true},
@@ -155,6 +157,9 @@ func TestRulesForbid(t *testing.T) {
 		{"cmd/nightlatch", "testing", true},
 		{"pkg/notify", module + "pkg/mail", true},
 		{"pkg/notify", module + "pkg/twofactor", false},
+		{"pkg/notify", module + "pkg/thaw", false},
+		{"pkg/thaw", "github.com/aws/aws-sdk-go-v2/service/s3", true},
+		{"pkg/thaw", module + "pkg/notify", true},
 	}
 	for _, test := range tests {
 		p := goPackage{ImportPath: module + test.name, Imports: []string{test.need}, Deps: []string{test.need}}
@@ -201,7 +206,7 @@ func packages(t *testing.T) []goPackage {
 	}
 	for _, name := range []string{
 		"pkg/totp", "pkg/backupcode", "pkg/twofactor", "pkg/api", "pkg/host", "pkg/boltstore", "pkg/environment", "pkg/keyring",
-		"pkg/notify", "pkg/identity", "pkg/identity/standin", "pkg/mail", "functions/admin", "functions/identity-webhook",
+		"pkg/notify", "pkg/thaw", "pkg/identity", "pkg/identity/standin", "pkg/mail", "functions/admin", "functions/identity-webhook",
 		"functions/mailer", "functions/notify", "functions/reset-request", "functions/status", "functions/sweep", "functions/verify",
 	} {
 		if !slices.ContainsFunc(all, func(p goPackage) bool { return short(p.ImportPath) == name }) {

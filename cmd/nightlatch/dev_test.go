@@ -154,6 +154,7 @@ func TestAdmin(t *testing.T) {
 		"no operator":       do("unlock", "alice@example.com", ""),
 		"no user":           do("unlock", "", "you"),
 		"a bad user":        do("unlock", "a\nb", "you"),
+		"a replay":          do("replay", "", "you"), // nothing is parked on a laptop
 		"no body":           l.post("/dev/admin", "", ""),
 	} {
 		if a.Status != 400 || a.str("code") != "invalid_request" {
