@@ -64,7 +64,7 @@ func (to Sinks) lost(ctx context.Context, user twofactor.UserID, version int64, 
 			}
 		}
 		if len(events) < limit {
-			return time.Since(past.At) < twofactor.KeepHistory, nil
+			return time.Since(past.At) < twofactor.KeepHistory, nil // by the clock that the table's TTL goes by
 		}
 		after = events[len(events)-1]
 	}
