@@ -233,8 +233,7 @@ export class NightlatchRecovery extends NightlatchElement {
 
   #stays(): TemplateResult {
     return html`
-      ${this.headline(this.say('R8.keep'))}
-      ${this.paragraph(this.say('R8.kept'))}
+      ${this.headline(this.say('R8.kept'))}
       ${this.buttons({ label: this.say('R4.close'), click: () => this.#done() })}`
   }
 

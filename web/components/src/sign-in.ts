@@ -1,5 +1,5 @@
 import { Refusal, type Confirmed, type ConfirmedInSignIn, type Offer, type SetUp, type SignedIn } from '@nightlatch/client'
-import { html, nothing, type PropertyValues, type TemplateResult } from 'lit'
+import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import { property, state } from 'lit/decorators.js'
 
 import { NightlatchElement } from './element.ts'
@@ -44,6 +44,9 @@ export interface SignedInDetail {
  * @cssprop --nightlatch-width - how wide it is at most
  */
 export class NightlatchSignIn extends NightlatchElement {
+  // Balanced, the headline would break at the hyphen of "6-digit".
+  static override styles = [NightlatchElement.styles, css`h2 { text-wrap: pretty; }`]
+
   /** What the host got from `POST /v1/challenges`. */
   @property({ attribute: false }) offer: Offer | undefined
   /**
@@ -61,6 +64,7 @@ export class NightlatchSignIn extends NightlatchElement {
   #next: Offer | undefined // an offer that waits until a backup code from before is saved
   #redeeming: Promise<Redeemed> | undefined
   #uncertain = false // whether a set-up was confirmed is not known
+  #redeemed = false // the session is from redeem
   #lapsed = false // a set-up took too long, and nothing has changed
   #setUp: Pick<SetUpSteps, 'render' | 'start'> | undefined
   readonly #asking = new Asking(this)
@@ -100,7 +104,7 @@ export class NightlatchSignIn extends NightlatchElement {
       this.#resume(before)
     } else if (before?.spent && before.offer.account === offer.account && before.offer.app === offer.app) {
       this.#next = offer // the user's backup code was used, and the one in its place not saved: first that
-      this.#resume(before)
+      this.#resume({ ...before, step: 'in' })
     } else {
       this.#start(offer)
     }
@@ -110,6 +114,8 @@ export class NightlatchSignIn extends NightlatchElement {
     drop()
     this.#next = this.#redeeming = this.#setUp = undefined
     this.#uncertain = this.#lapsed = false
+    if (this.#redeemed) this.session = undefined // the one of another sign-in
+    this.#redeemed = false
     this.#factor = this.#secondFactor()
     this.#after = this.#afterBackup()
     this.at = undefined
@@ -171,7 +177,7 @@ export class NightlatchSignIn extends NightlatchElement {
     if (at.opened) {
       this.#goOn() // the answer was asked for once more, and it is too late for that
     } else {
-      this.#lapsed = at.step === 'set-up' && !at.accepted && !this.#uncertain
+      this.#lapsed = at.step === 'set-up' && !this.#uncertain && SetUpSteps.left(setUpName)?.id !== undefined
       this.#over()
     }
     return true
@@ -184,7 +190,12 @@ export class NightlatchSignIn extends NightlatchElement {
       at: () => this.at as Kept,
       go: (step, change) => this.#go(step, change),
       verify: (method, code) => this.#verify(method, code),
-      forget: () => this.#keep({ spent: undefined }),
+      forget: () => {
+        const next = this.#next
+        if (next) this.#start(next)
+        else this.#keep({ spent: undefined })
+        return next !== undefined
+      },
       noWayIn: () => this.#noWayIn(),
       startOver: () => this.#startOver(),
     })
@@ -225,7 +236,10 @@ export class NightlatchSignIn extends NightlatchElement {
     this.#redeeming = this.#redeeming.then((outcome) => {
       this.waiting = false
       if (typeof outcome !== 'string' && this.at?.offer.challenge === challenge) {
-        if (outcome.session) this.session = outcome.session
+        if (outcome.session) {
+          this.session = outcome.session
+          this.#redeemed = true
+        }
         this.#keep({ opened: true })
       }
       return outcome
@@ -243,7 +257,7 @@ export class NightlatchSignIn extends NightlatchElement {
 
   #noWayIn(): void {
     const at = this.at as Kept
-    this.#go(wayIn(known(at.offer, at.asked)))
+    this.#go(at.link && at.offer.methods.includes('reset_link') ? 'link' : wayIn(known(at.offer, at.asked)))
   }
 
   // Setting up: inside the sign-in, or after it

@@ -38,6 +38,7 @@ export const styles = css`
   h2 .progress { display: block; margin-block-end: 0.3em; color: var(--_muted); font-size: 0.68em; font-weight: 550; }
   h3 { margin: calc(var(--_space) * 1.4) 0 calc(var(--_space) * 0.4); font-size: 1.02em; }
   p { margin: 0 0 calc(var(--_space) * 0.75); }
+  p:empty { margin: 0; }
   ol, ul { margin: 0 0 calc(var(--_space) * 0.75); padding-inline-start: 1.4em; }
   li + li { margin-block-start: 0.3em; }
   small, .muted { color: var(--_muted); font-size: 0.9em; }
@@ -55,7 +56,7 @@ export const styles = css`
   button.main { border-color: var(--_accent); background: var(--_accent); color: var(--_on-accent); }
   button.main:hover { filter: brightness(1.08); }
   button.danger { border-color: var(--_danger); color: var(--_danger); }
-  button.link { min-block-size: 1.5rem; padding: 0.15em 0.1em; border: 0; color: var(--_accent); text-decoration: underline; text-underline-offset: 0.2em; font-weight: 500; }
+  button.link, .button.link { min-block-size: 1.5rem; padding: 0.15em 0.1em; border: 0; color: var(--_accent); text-align: start; text-decoration: underline; text-underline-offset: 0.2em; font-weight: 500; }
   button[aria-disabled='true'] { opacity: 0.55; cursor: default; }
   a:any-link { color: var(--_accent); text-underline-offset: 0.2em; }
   :focus-visible { outline: 3px solid var(--_accent); outline-offset: 2px; }
@@ -98,6 +99,6 @@ export const styles = css`
     :host { padding: var(--_space); }
     .code-shown { padding-inline: 0.3em; }
     .buttons button, .buttons a.button { flex: 1 1 100%; }
-    .buttons button.link { flex: 0 1 auto; }
+    .buttons .link { flex: 0 1 auto; }
   }
 `

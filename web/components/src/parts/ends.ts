@@ -47,11 +47,15 @@ export function identityOver(host: NightlatchElement, o: EndOptions): TemplateRe
 
 function end(host: NightlatchElement, o: EndOptions, write: 'R7.write' | 'I1.write' | 'I2.write'): TemplateResult {
   const { support } = o
+  const buttons = o.buttons.filter((b) => b !== false && b !== undefined)
+  const main = buttons.filter((b) => b.kind === 'main')
+  const others = buttons.filter((b) => b.kind !== 'main')
   return html`
     ${host.troubles()}
     <div class="buttons" part="buttons">
+      ${main.map((b) => host.button(b))}
       ${support ? contact(host, { support, reference: o.reset.reference, label: host.say(write, { support }) }) : nothing}
-      ${o.buttons.map((b) => b && host.button(b))}
+      ${others.map((b) => host.button(b))}
     </div>`
 }
 

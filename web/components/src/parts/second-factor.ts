@@ -14,8 +14,8 @@ export interface SecondFactorOptions {
   go(step: Step, change?: Partial<Kept>): void
   /** Sends a code. */
   verify(method: Typed, code: string): Promise<void>
-  /** The code was refused, and will be: what was kept to send it again is not needed. */
-  forget(): void
+  /** The code was refused, and would be again. True: the element is elsewhere by now, and nothing is to be said. */
+  forget(): boolean
   /** Where somebody goes who has neither. */
   noWayIn(): void
   startOver(): void
@@ -80,7 +80,7 @@ export class SecondFactor {
       ${this.#alreadyUsed()}
       ${this.#forms.totp.render({
         label: host.say('label.code'),
-        send: host.say(host.trouble?.headline ? 'L1a.try_again' : 'L1.sign_in'),
+        send: host.say(this.#isWrong() ? 'L1a.try_again' : 'L1.sign_in'),
         action: 'verify',
         submit: (code) => this.#verify('totp', code),
         refused: (refusal) => this.#refused('totp', refusal),
@@ -132,7 +132,7 @@ export class SecondFactor {
       <p class="muted" role="status">${this.#lifted ? host.say('X1.over') : nothing}</p>
       ${this.#forms.backup_code.render({
         label: host.say('label.backup_code'),
-        send: host.say(host.trouble?.headline ? 'B1a.try_again' : 'B1.sign_in'),
+        send: host.say(this.#isWrong() ? 'B1a.try_again' : 'B1.sign_in'),
         action: 'verify',
         submit: (code) => this.#verify('backup_code', code),
         refused: (refusal) => this.#refused('backup_code', refusal),
@@ -143,6 +143,11 @@ export class SecondFactor {
         ${this.#noWayIn('B1a.no_way_in')}
         ${this.#startOver()}
       </div>`
+  }
+
+  /** Whether it is another code that is to be tried, and not the same one again. */
+  #isWrong(): boolean {
+    return this.#host.trouble?.headline !== undefined && this.#host.trouble.again === undefined
   }
 
   #useApp(): Button {
@@ -198,7 +203,7 @@ export class SecondFactor {
   #noWayIn(key: 'L1.no_way_in' | 'B1a.no_way_in' | 'X1.no_way_in' | 'X2.no_way_in'): TemplateResult {
     const host = this.#host
     const { offer } = this.#o.at()
-    if (offer.recovery === 'identity_review') return host.button({ label: host.say(key), kind: 'link', click: () => this.#o.noWayIn() })
+    if (offer.recovery === 'identity_review' && offer.email_hint) return host.button({ label: host.say(key), kind: 'link', click: () => this.#o.noWayIn() })
     return contact(host, { support: offer.support, label: host.say('common.contact_support'), kind: 'link' })
   }
 
@@ -212,7 +217,7 @@ export class SecondFactor {
     const host = this.#host
     const app = method === 'totp'
     const { problem } = refusal
-    if (refusal.status < 500 && refusal.code !== 'unavailable') this.#o.forget()
+    if (refusal.status < 500 && refusal.code !== 'unavailable' && this.#o.forget()) return true
     switch (refusal.code) {
       case 'invalid_code':
         if (app) this.#wrong++
