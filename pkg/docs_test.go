@@ -16,7 +16,7 @@ func TestRulesAreWhereTheDocumentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, file := range glob(t, "*/*_test.go", "*/*/*_test.go", "*/storetest/*.go") {
+	for _, file := range glob(t, "*/*_test.go", "*/*/*_test.go", "*/storetest/*.go", "../functions/*_test.go") {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -36,6 +36,10 @@ func TestRulesAreWhereTheDocumentSays(t *testing.T) {
 				file = rest
 			}
 			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		case strings.HasSuffix(name, ".txtar"):
+			if _, err := os.Stat(filepath.Join("..", name)); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		case strings.HasPrefix(name, "Test"):
