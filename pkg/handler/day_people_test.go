@@ -32,7 +32,7 @@ type citizen struct {
 
 func (c *citizen) email() string   { return fmt.Sprintf("%s.%d@example.com", c.name, c.moved) }
 func (c *citizen) session() caller { return c.day.session(c.name) }
-func (c *citizen) phone() phone    { return phone{c.day.world, c.secret} }
+func (c *citizen) phone() phone    { return phone{c.world, c.secret} }
 
 // percent is true so often in a hundred times.
 func (c *citizen) percent(p int) bool { return c.r.IntN(100) < p }
@@ -168,7 +168,7 @@ func (c *citizen) confirm(begun answer, confirm func(id, code string) answer) {
 	if begun.Status != 200 || c.percent(15) {
 		return
 	}
-	fresh := phone{c.day.world, begun.str("manual_secret")}
+	fresh := phone{c.world, begun.str("manual_secret")}
 	if c.percent(15) {
 		confirm(begun.str("enrollment_id"), fresh.wrong())
 	}
