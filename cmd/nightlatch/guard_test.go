@@ -68,6 +68,22 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// TestForm: a form of a page of ours that tells no referrer, such as the identity check's, may be sent.
+func TestForm(t *testing.T) {
+	t.Parallel()
+	l := serve(t, dataDir(t), "standard")
+	for site, want := range map[string]int{"same-origin": 200, "same-site": 403, "cross-site": 403, "none": 403, "": 403} {
+		a := l.do(call{method: "POST", path: "/dev/clock", body: `{"offset_seconds":0}`, header: map[string]string{"origin": "null", "sec-fetch-site": site}})
+		if a.Status != want {
+			t.Errorf("Origin null, Sec-Fetch-Site %q: %d, want %d", site, a.Status, want)
+		}
+	}
+	a := l.do(call{method: "POST", path: "/dev/clock", body: `{"offset_seconds":0}`, header: map[string]string{"origin": "http://evil.example", "sec-fetch-site": "same-origin"}})
+	if a.Status != 403 {
+		t.Errorf("a foreign origin: %d, want 403", a.Status)
+	}
+}
+
 // TestPort80: there the port may be left out, as browsers do.
 func TestPort80(t *testing.T) {
 	t.Parallel()
