@@ -700,7 +700,7 @@ test.describe('the card', () => {
     await expect(card).not.toContainText(`case ${reference}`)
   })
 
-  test('registered twice, and without a session', async ({ app }) => {
+  test('without a session nothing is asked; it may come later', async ({ app }) => {
     await app.start('standard')
     const asked: string[] = []
     app.page.on('request', (r) => r.url().includes('/v1/') && asked.push(r.url()))

@@ -5,7 +5,8 @@ import { backupInstead, codeRefused, type Card, type Proof, type Screen } from '
 import { CheckScreen } from './check.ts'
 import { CodeForm } from './code-form.ts'
 import { Paused, pausedUntil } from './paused.ts'
-import { isFinal, SetUpSteps } from './set-up.ts'
+import { SetUpSteps } from './set-up.ts'
+import { isFinal } from './verdicts.ts'
 import { WithoutPhone } from './without-phone.ts'
 
 /** Where a move is kept in this tab. What proved the right to it is kept as well: a request is the same by its body, too. */

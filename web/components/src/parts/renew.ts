@@ -5,7 +5,7 @@ import { backupInstead, codeRefused, type Card, type Proof, type Screen } from '
 import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
 import { SavedCode } from './saved-code.ts'
-import { isFinal } from './set-up.ts'
+import { isFinal } from './verdicts.ts'
 import { WithoutPhone } from './without-phone.ts'
 
 /** Where the making of a code is kept in this tab: the same request again has the same answer, so a reload shows the code again. */

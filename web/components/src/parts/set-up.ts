@@ -5,35 +5,11 @@ import type { NightlatchElement } from '../element.ts'
 import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
 import { SavedCode } from './saved-code.ts'
-import { copy } from './take-away.ts'
-import { locked, reused, skewed } from './verdicts.ts'
+import { ScannedKey } from './scanned-key.ts'
+import { labelled, type Activated, type SetUpOptions } from './set-up-options.ts'
+import { isFinal, locked, reused, skewed } from './verdicts.ts'
 
-/** What every confirmation says, in a session or inside a sign-in. */
-export type Activated = Pick<Confirmed, 'activated_at' | 'backup_code'>
-
-export interface SetUpOptions<C extends Activated = Confirmed> {
-  /** A move to another phone: the old one works until the new one does. */
-  replacement: boolean
-  /** Where a set-up is kept in this tab, so that a reload goes on with it. */
-  keptAs: string
-  /** Begins under this key: the same key, with the same proof, is answered with the same set-up while it lasts. */
-  begin(key: string): Promise<SetUp>
-  confirm(id: string, code: string, key: string): Promise<C>
-  /** Drops what was begun. Without it, it lapses by itself. */
-  discard?(): Promise<void>
-  /** The account's name in the authenticator app; empty: as the set-up has it. */
-  account: () => string
-  /** A backup code comes after the confirmation. Default: of a first set-up, where none came before it. */
-  codeFollows?: boolean
-  /** It is in force. Called at once, before the user reads that, or saves a code: an assertion does not wait for that. */
-  activated?(confirmed: C): void | Promise<void>
-  /** The user has read that it is on, and saved what there was to save. A replacement without a code ends within its last action. */
-  done(confirmed: C): void
-  /** The user has given up; all of it is forgotten. */
-  cancel(): void
-  /** Begins again, where that takes another proof than the one at hand. */
-  restart?(): void
-}
+export type { Activated, SetUpOptions } from './set-up-options.ts'
 
 type Step = 'scan' | 'save' | 'code' | 'on' | 'saveLast'
 
@@ -59,6 +35,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   readonly #host: NightlatchElement
   readonly #o: SetUpOptions<C>
   readonly #form: CodeForm
+  readonly #key: ScannedKey
   readonly #saved: SavedCode
   readonly #intent = new Intent()
 
@@ -66,12 +43,12 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   #setUp: SetUp | undefined
   #confirmed: C | undefined
   #over: 'expired' | 'replaced' | undefined
-  #said = '' // what became of copying the key
 
   constructor(host: NightlatchElement, options: SetUpOptions<C>) {
     this.#host = host
     this.#o = options
     this.#form = new CodeForm(host)
+    this.#key = new ScannedKey(host)
     this.#saved = new SavedCode(host)
     this.#kept = kept<Kept>(options.keptAs) ?? { key: newKey(), step: 'scan' }
   }
@@ -114,39 +91,13 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   // E1, P2
 
   #scan(setUp: SetUp): TemplateResult {
-    const host = this.#host
-    const moving = this.#o.replacement
-    const phone = globalThis.matchMedia?.('(pointer: coarse)').matches
-    const key = this.#key(setUp)
-    const keyFirst = host.preset === 'miaxdx' // whose help page has it above the barcode
-    return html`
-      ${this.#headline(moving ? 'P2.headline' : 'E1.headline', 1)}
-      ${moving ? host.paragraph(host.say('P2.body')) : nothing}
-      ${host.paragraph(host.say(phone && !moving ? 'E1.body.phone' : 'E1.body.1'))}
-      ${keyFirst ? key : nothing}
-      <img class="qr" part="qr" src=${setUp.qr_png} alt=${host.say('label.qr')} />
-      ${keyFirst ? nothing : key}
-      <p class="muted">${host.sentences(host.say('E1.body.3'), host.say('E1.expires', { time: host.phrases.time(setUp.expires_at, host.clock()) }))}</p>
-      <p class="muted" role="status">${this.#said}</p>
-      ${host.troubles()}
-      <div class="buttons" part="buttons">
-        ${phone && !moving ? html`<a class="button" part="button" href=${setUp.otpauth_uri}>${host.say('E1.open_app')}</a>` : nothing}
-        ${host.button({ label: host.say('E1.copy_key'), click: () => void this.#copyKey(setUp.manual_secret) })}
-        ${host.button({ label: host.say(moving ? 'P2.cancel' : 'E1.cancel'), action: 'cancel', click: () => void this.#cancel() })}
-        ${host.button({ label: host.say(moving ? 'P2.next' : 'E1.next'), kind: 'main', click: () => this.#go(setUp.backup_code ? 'save' : 'code') })}
-      </div>`
-  }
-
-  #key(setUp: SetUp): TemplateResult {
-    const host = this.#host
-    return html`
-      ${host.paragraph(host.say('E1.body.2'))}
-      <p part="key"><span class="muted">${host.say('label.key')}</span><br /><code class="key" translate="no" dir="ltr">${grouped(setUp.manual_secret)}</code></p>`
-  }
-
-  async #copyKey(key: string): Promise<void> {
-    this.#said = this.#host.say((await copy(key)) ? 'common.copied' : 'common.copy_failed')
-    this.#host.requestUpdate()
+    return this.#key.render({
+      headline: this.#headline(this.#o.replacement ? 'P2.headline' : 'E1.headline', 1),
+      setUp,
+      moving: this.#o.replacement,
+      cancel: () => void this.#cancel(),
+      next: () => this.#go(setUp.backup_code ? 'save' : 'code'),
+    })
   }
 
   // E2
@@ -350,7 +301,6 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 
   #go(step: Step, more: Partial<Kept> = {}): void {
-    this.#said = ''
     this.#over = undefined
     this.#host.step(() => this.#keep({ ...more, step }))
   }
@@ -375,25 +325,5 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   #forget(): void {
     forget(this.#o.keptAs)
     this.#kept = { key: newKey(), step: 'scan' }
-  }
-}
-
-/** Whether a refusal is the last word on a request: not, when it may be sent again later, or after another sign-in. */
-export function isFinal(error: Refusal): boolean {
-  return error.status < 500 && error.status !== 401 && error.status !== 429
-}
-
-/** A key in groups of four, as people read and type it. Apps ignore the spaces. */
-function grouped(key: string): string {
-  return key.replace(/(.{4})(?=.)/g, '$1 ')
-}
-
-/** The account's name in an otpauth link: the label's part behind the issuer. */
-function labelled(uri: string): string {
-  try {
-    const label = decodeURIComponent(/^otpauth:\/\/totp\/([^?]*)/.exec(uri)?.[1] ?? '')
-    return label.slice(label.indexOf(':') + 1).trim()
-  } catch {
-    return ''
   }
 }

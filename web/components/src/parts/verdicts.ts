@@ -39,3 +39,8 @@ export function locked(host: NightlatchElement, error: Refusal): Trouble {
     body: host.say('X1.body.1', { time: host.phrases.time(until, now), until: host.phrases.until(until, now) }),
   }
 }
+
+/** Whether a refusal is the last word on a request: not, when it may be sent again later, or after another sign-in. */
+export function isFinal(error: Refusal): boolean {
+  return error.status < 500 && error.status !== 401 && error.status !== 429
+}
