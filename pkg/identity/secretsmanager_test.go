@@ -132,3 +132,13 @@ func TestSecretsManagerFaults(t *testing.T) {
 		t.Error("no secret is configured: got no error")
 	}
 }
+
+// TestSecretsManagerClient: it bears a freeze, and follows no redirect (package thaw).
+func TestSecretsManagerClient(t *testing.T) {
+	t.Parallel()
+	identity.SecretsManager(awsConfig("http://localhost"), "persona", func(o *secretsmanager.Options) {
+		if c, ok := o.HTTPClient.(*http.Client); !ok || c.CheckRedirect == nil || c.Timeout == 0 {
+			t.Errorf("client %T", o.HTTPClient)
+		}
+	})
+}

@@ -72,6 +72,16 @@ func (w *wire) through(o *ses.Options) {
 	o.HTTPClient = &http.Client{Transport: w, Timeout: o.HTTPClient.(*http.Client).Timeout}
 }
 
+// TestSESClient: it bears a freeze, and follows no redirect (package thaw).
+func TestSESClient(t *testing.T) {
+	t.Parallel()
+	NewSES(aws.Config{Region: "eu-central-1"}, netmail.Address{}, "", func(o *ses.Options) {
+		if c, ok := o.HTTPClient.(*http.Client); !ok || c.CheckRedirect == nil || c.Timeout == 0 {
+			t.Errorf("client %T", o.HTTPClient)
+		}
+	})
+}
+
 func answers(status int, body string) func(int, *http.Request) (*http.Response, error) {
 	return func(int, *http.Request) (*http.Response, error) {
 		return &http.Response{
