@@ -24,7 +24,7 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
  */
 export class App {
   readonly server = new Server()
-  readonly page: Page
+  page: Page
   /** What the page has complained of: content security policy, errors, failed loads. */
   readonly complaints: string[] = []
   phone!: Phone

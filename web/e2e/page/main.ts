@@ -38,7 +38,7 @@ const bench: Bench = {
   mount(what) {
     sessionStorage.setItem('bench', JSON.stringify(what))
     offset = what.offset
-    const element = document.createElement(what.tag) as HTMLElement & Record<string, unknown>
+    const element = document.createElement(what.tag) as unknown as HTMLElement & Record<string, unknown>
     Object.assign(element, { clock: () => Date.now() + offset, redeem }, what.properties)
     for (const name of told) element.addEventListener(name, (event) => {
       if (name === 'nightlatch-leave') event.preventDefault()
