@@ -44,6 +44,9 @@ func TestAnyAccount(t *testing.T) {
 		if n := len(a.Challenges); n > 0 && a.SignIn != nil && rapid.Bool().Draw(t, "signed in with") {
 			a.SignIn.Challenge = a.Challenges[rapid.IntRange(0, n-1).Draw(t, "the challenge")].Challenge
 		}
+		if len(a.Events) > 0 && a.SignIn != nil && rapid.Bool().Draw(t, "signed in just now") {
+			a.SignIn.At = a.Events[0].At
+		}
 		if a.Past != nil && rapid.Bool().Draw(t, "past as it is") {
 			a.Past.Version = a.Version - rapid.Int64Range(1, 1000).Draw(t, "versions back")
 		}
@@ -160,6 +163,26 @@ func TestDamagedPast(t *testing.T) {
 	}
 }
 
+// TestDamagedSignIn: what stands for the time of the version's first event is damage where there is none, and so is more
+// than that.
+func TestDamagedSignIn(t *testing.T) {
+	t.Parallel()
+	a := next(first("u"))
+	a.SignIn = &twofactor.Success{At: a.Events[0].At, Challenge: twofactor.Digest{1}}
+	for name, spoil := range map[string]func(item){
+		"no events":  func(i item) { delete(i, "events") },
+		"an empty":   func(i item) { i["events"] = list() },
+		"no time":    func(i item) { delete(eventsOf(i)[0], "at") },
+		"some bytes": func(i item) { members(i["sign_in"])["at"] = bytesOf(1) },
+	} {
+		stored := wantSame(t, a)
+		spoil(stored)
+		if got, err := decodeAccount("u", stored); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %+v, %v; want ErrDamaged", name, got, err)
+		}
+	}
+}
+
 // TestSmall: what is left out of an item, and what not.
 func TestSmall(t *testing.T) {
 	t.Parallel()
@@ -211,6 +234,12 @@ func TestSmall(t *testing.T) {
 		stored = wantSame(t, a)
 		has(test.there, "sign_in", "ch")
 		has(true, "sign_in", "req")
+	}
+	for at, want := range map[time.Time]bool{a.Events[0].At: true, at(1): false, {}: false} {
+		a.SignIn.At = at
+		if _, got := members(wantSame(t, a)["sign_in"])["at"].(*types.AttributeValueMemberB); got != want {
+			t.Errorf("signed in at %v, the event was at %v: left out %v, want %v", at, a.Events[0].At, got, want)
+		}
 	}
 	a.Authenticator.Params.Digits = 8
 	a.Pending.Authenticator.Params.Algorithm = totp.SHA256

@@ -40,8 +40,8 @@ func compact(m item) {
 
 // shrink takes from an account what unshrink gives back. The write ids become one binary. An event loses the id that its
 // place gives it, and for what it has in common with the version's first event, which mostly came from the same request,
-// it gets NULL. An authenticator of the usual kind loses its parameters, and the newest sign-in its challenge, which
-// is the last that succeeded. Where the events before are becomes one binary.
+// it gets NULL. The newest sign-in gets an empty binary for the time of that event, and loses its challenge, which is the last
+// that succeeded. An authenticator of the usual kind loses its parameters. Where the events before are becomes one binary.
 // Whatever is not as expected stays as it is.
 func shrink(account item) {
 	if ids, ok := account["writes"].(*types.AttributeValueMemberL); ok {
@@ -65,8 +65,13 @@ func shrink(account item) {
 			delete(a, "params")
 		}
 	}
-	if s := members(account["sign_in"]); s["ch"] != nil && reflect.DeepEqual(s["ch"], lastChallenge(account)) {
-		delete(s, "ch")
+	if s := members(account["sign_in"]); s != nil {
+		if s["ch"] != nil && reflect.DeepEqual(s["ch"], lastChallenge(account)) {
+			delete(s, "ch")
+		}
+		if len(events) > 0 && asText(s["at"]) != "" && asText(s["at"]) == asText(events[0]["at"]) {
+			s["at"] = &types.AttributeValueMemberB{Value: []byte{}} // nil is no attribute
+		}
 	}
 	if packed := packPast(account[attrVersion], members(account["past"])); packed != nil {
 		account["past"] = &types.AttributeValueMemberB{Value: packed}
@@ -93,9 +98,12 @@ func unshrink(account item) {
 			a["params"] = usualParams
 		}
 	}
-	if s := members(account["sign_in"]); s != nil && s["ch"] == nil {
-		if ch := lastChallenge(account); ch != nil {
+	if s := members(account["sign_in"]); s != nil {
+		if ch := lastChallenge(account); s["ch"] == nil && ch != nil {
 			s["ch"] = ch
+		}
+		if b, ok := s["at"].(*types.AttributeValueMemberB); ok && len(b.Value) == 0 && len(events) > 0 && events[0]["at"] != nil {
+			s["at"] = events[0]["at"]
 		}
 	}
 	if packed, ok := account["past"].(*types.AttributeValueMemberB); ok {
