@@ -76,7 +76,7 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 	}
 	nonce := host.NewNonce()
 	offer, err := d.service.Challenge(r.Context(), api.ChallengeRequest{
-		UserID: user.Email, Email: user.Email, Label: user.Email, Locale: "en", AMR: []string{"pwd"}, Nonce: nonce,
+		UserID: user.Email, Email: user.Email, Label: user.Email, Locale: language(r), AMR: []string{"pwd"}, Nonce: nonce,
 		IP: sourceIP(r), UserAgent: userAgent(r), Subject: user.subject(),
 	})
 	switch {
@@ -164,6 +164,20 @@ func userAgent(r *http.Request) string {
 	const longest = 256
 	text := r.UserAgent()
 	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
+}
+
+// language is the first that the browser asks for, in which the mails are written.
+func language(r *http.Request) string {
+	const longest = 35 // RFC 5646 §4.4.1
+	tag, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
+	tag, _, _ = strings.Cut(tag, ";")
+	tag = strings.TrimSpace(tag)
+	if tag == "" || len(tag) > longest || strings.ContainsFunc(tag, func(c rune) bool {
+		return c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	}) {
+		return "en"
+	}
+	return tag
 }
 
 // signInCookie holds the id of the pending sign-in; the nonce stays with the host.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -263,4 +264,31 @@ func TestUserAgent(t *testing.T) {
 			t.Errorf("userAgent(%.20q…) has %d bytes, want %d", in, len(got), len(want))
 		}
 	}
+}
+
+func TestLanguage(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]string{
+		"": "en", "*": "en", "de": "de", "de-AT,de;q=0.9,en;q=0.8": "de-AT", " fr ;q=0.7": "fr", "<b>": "en", "ja_JP": "en",
+		"a" + strings.Repeat("-b", 18): "en",
+	} {
+		r := httptest.NewRequest("POST", "/demo/login", nil)
+		r.Header.Set("accept-language", header)
+		if got := language(r); got != want {
+			t.Errorf("language(%q) = %q, want %q", header, got, want)
+		}
+	}
+}
+
+// TestMailLanguage: mails are in the language in which the user last signed in.
+func TestMailLanguage(t *testing.T) {
+	t.Parallel()
+	l := serve(t, dataDir(t), "standard")
+	body := jsonOf("email", "alice@example.com", "password", demoPassword)
+	a := l.want(200, l.do(call{method: "POST", path: "/demo/login", body: body, header: map[string]string{"accept-language": "de"}}))
+	l.enroll(a.str("session"))
+	l.eventually("the mail is in German", func() bool {
+		mails := l.inbox.list()
+		return len(mails) == 1 && strings.Contains(mails[0].Subject, "Zwei-Faktor")
+	})
 }

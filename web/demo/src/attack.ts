@@ -44,7 +44,7 @@ export function wrongCodes(n: number, right: ReadonlySet<string>): string[] {
   return codes
 }
 
-/** The service's clock must have reached a step before its code is of use; one step early is taken. */
+/** The steps whose codes this page has used. */
 const spent = new Map<string, number>()
 
 /** One right code, as often as that: each copy in a sign-in of its own, since the same request sent twice is the same sign-in. */
@@ -57,7 +57,7 @@ export async function copies(user: string, n: number, told: (done: number, of: '
     told(++prepared, 'prepared')
     return challenge
   }))
-  const code = await unspent(a)
+  const code = await unspent(a, user)
   let sent = 0
   return measured(challenges.map((challenge) => () => verify(challenge, code)), () => told(++sent, 'sent'))
 }
@@ -80,9 +80,10 @@ async function challengeOf(user: string): Promise<string> {
   return offer.challenge!
 }
 
-/** A right code that was not used yet, waiting for it if need be. */
-async function unspent(a: Authenticator): Promise<string> {
-  const last = Math.max(spent.get(a.key) ?? -1, lastStep())
+/** A right code that was not used yet, waiting for it if need be. One step early is taken as well. */
+export async function unspent(a: Authenticator, user: string): Promise<string> {
+  const auth = (await program.account(user)).item['auth'] as { last?: unknown } | undefined
+  const last = Math.max(spent.get(a.key) ?? -1, typeof auth?.last === 'number' ? auth.last : -1)
   for (;;) {
     const now = stepOf(a, lab.now())
     const step = Math.max(now, last + 1)
@@ -92,12 +93,6 @@ async function unspent(a: Authenticator): Promise<string> {
     }
     await new Promise((resolve) => setTimeout(resolve, 500))
   }
-}
-
-/** The last step that the account accepted, as its item says. */
-function lastStep(): number {
-  const auth = lab.stored?.item['auth'] as { last?: unknown } | undefined
-  return typeof auth?.last === 'number' ? auth.last : -1
 }
 
 async function verify(challenge: string, code: string): Promise<string> {

@@ -4,8 +4,9 @@ import { customElement, query, state } from 'lit/decorators.js'
 import { keyed } from 'lit/directives/keyed.js'
 import { mountSite, routeOf } from 'nightlatch-site'
 
-import { lab, Panel, password, users } from '../lab.ts'
+import { isReviewer, lab, Panel, password, users } from '../lab.ts'
 import { program, Refused } from '../program.ts'
+import { NoPhone, signInAs } from '../reviewer.ts'
 import { words } from '../words.ts'
 
 const w = words.app
@@ -94,7 +95,7 @@ export class Application extends Panel {
     const reviewing = routeOf(location.hash).page === 'reviews'
     return html`<form class="card" lang="en" @submit=${this.#login}>
       <h3>${w.signIn}</h3>
-      ${reviewing ? html`<p class="notice">${w.reviewersOnly}</p>` : nothing}
+      ${reviewing ? html`<div class="notice"><p>${w.reviewersOnly}</p><p><button type="button" class="small" aria-disabled=${this.busy} @click=${this.#review}>${w.reviewer}</button></p><p>${w.reviewerAbout}</p></div>` : nothing}
       ${this.link ? html`<p class="notice">${w.linkHeld}</p>` : nothing}
       <fieldset class="chips"><legend>${w.fill}</legend>
         ${users.map((u) => html`<button type="button" class="small" aria-pressed=${this.email === u} @click=${() => this.#fill(u)}>${u.split('@')[0]}</button>`)}
@@ -117,7 +118,7 @@ export class Application extends Panel {
   }
 
   #homePage(stage: Extract<typeof lab.stage, { at: 'home' }>): TemplateResult {
-    const reviewer = stage.user.startsWith('reviewer')
+    const reviewer = isReviewer(stage.user)
     const tab = (page: typeof this.page, label: string) =>
       html`<button type="button" aria-current=${this.page === page ? 'page' : nothing} @click=${() => (this.page = page)}>${label}</button>`
     return html`
@@ -152,6 +153,21 @@ export class Application extends Panel {
       this.link = ''
     } catch (error) {
       this.refused = error instanceof Refused && error.status === 401 ? w.wrong : w.unavailable
+    } finally {
+      this.busy = false
+    }
+  }
+
+  /** Signs the reviewer in, for whoever has seen how that goes. */
+  readonly #review = async (): Promise<void> => {
+    if (this.busy) return
+    this.busy = true
+    this.refused = ''
+    try {
+      const user = 'reviewer@example.com'
+      lab.go({ at: 'home', user, session: await signInAs(user) })
+    } catch (error) {
+      this.refused = error instanceof NoPhone ? w.reviewerNo : w.unavailable
     } finally {
       this.busy = false
     }

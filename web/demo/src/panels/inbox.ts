@@ -10,6 +10,12 @@ import { words } from '../words.ts'
 const w = words.inbox
 const opened = new Kept<string[]>('opened', ofTab)
 
+/** How many mails were not opened yet. */
+export function unread(mails: readonly Mail[]): number {
+  const read = new Set(opened.get([]))
+  return mails.filter((m) => !read.has(m.id)).length
+}
+
 /** Everybody's mailbox. Mails are shown as text: their own markup has no business on this page. */
 @customElement('lab-inbox')
 export class Inbox extends Panel {
@@ -18,9 +24,9 @@ export class Inbox extends Panel {
   protected override render(): TemplateResult {
     const mail = lab.mails.find((m) => m.id === this.open)
     const read = new Set(opened.get([]))
-    const unread = lab.mails.filter((m) => !read.has(m.id)).length
+    const waiting = unread(lab.mails)
     return html`
-      <header class="row"><h2 class="tiny">${w.title}</h2>${unread ? html`<span class="chip amber">${unread} ${w.unread}</span>` : nothing}<a class="push quiet" href="/dev/mail" target="_blank" rel="noopener">${w.all}</a></header>
+      <header class="row"><h2 class="tiny">${w.title}</h2>${waiting ? html`<span class="chip amber">${waiting} ${w.unread}</span>` : nothing}<a class="push quiet" href="/dev/mail" target="_blank" rel="noopener">${w.all}</a></header>
       ${mail ? this.#mail(mail) : this.#list(read)}`
   }
 
@@ -47,6 +53,7 @@ export class Inbox extends Panel {
   #show(mail: Mail): void {
     this.open = mail.id
     opened.set([mail.id, ...opened.get([]).filter((id) => id !== mail.id)].slice(0, 300))
+    lab.changed()
     void this.updateComplete.then(() => this.querySelector<HTMLElement>('h3')?.focus())
   }
 }

@@ -2,7 +2,6 @@ import { html, nothing, type TemplateResult } from 'lit'
 import { customElement, state } from 'lit/decorators.js'
 
 import { lab, Panel, users } from '../lab.ts'
-import { factOf } from '../facts.ts'
 import { linesOf } from '../lines.ts'
 import { words } from '../words.ts'
 
@@ -27,7 +26,7 @@ export class Item extends Panel {
           ${versions.slice(1).map((v) => html`<option value=${v.version!} ?selected=${v.version === this.chosen}>${v.version}</option>`)}</select></label>
       </div>
       ${shown ? html`
-        <p class="events"><span class="hidden">${w.happened}: </span>${(shown.events ?? []).map((e) => html`<span class="chip">${factOf(e).replace('event ', '').replaceAll('_', ' ')}</span>`)}${shown.events?.length ? nothing : html`<span class="quiet">${w.nothing}</span>`}</p>
+        <p class="events"><span class="hidden">${w.happened}: </span>${(shown.events ?? []).map((e) => html`<span class="chip ${e.outcome === 'failure' ? 'bad' : ''}">${[e.type, e.method, e.reason].filter(Boolean).join(' · ').replaceAll('_', ' ')}</span>`)}${shown.events?.length ? nothing : html`<span class="quiet">${w.nothing}</span>`}</p>
         <pre class="json" tabindex="0" aria-label=${w.title} translate="no"><code>${linesOf(shown, versions[at + 1] ?? (shown.version === 1 ? {} : undefined)).map((l) => l.changed ? html`<mark>${l.text}</mark>` : html`<span>${l.text}</span>`)}</code></pre>`
       : html`<p class="quiet">${w.none}</p>`}`
   }
