@@ -1,14 +1,16 @@
-import { Refusal, type Confirmed, type ConfirmedInSignIn, type Offer, type SetUp, type SignedIn } from '@nightlatch/client'
+import { Refusal, type ConfirmedInSignIn, type Offer, type SignedIn } from '@nightlatch/client'
 import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import { property, state } from 'lit/decorators.js'
 
 import { NightlatchElement } from './element.ts'
 import { AfterBackup } from './parts/after-backup.ts'
 import { Asking, known, wayIn } from './parts/asking.ts'
-import { redeemed, unanswered, type Redeemed } from './parts/redeem.ts'
+import { byLink, deadLink, demanded, tooLate } from './parts/doors.ts'
+import { redeemed, type Redeemed } from './parts/redeem.ts'
 import { SecondFactor } from './parts/second-factor.ts'
-import { SetUpSteps, type Activated } from './parts/set-up.ts'
+import { SetUpSteps } from './parts/set-up.ts'
 import { begun, drop, isStale, load, setUpName, store, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
+import { inSession, inSignIn } from './parts/sign-in-set-up.ts'
 
 /** What `nightlatch-signed-in` tells. */
 export interface SignedInDetail {
@@ -44,8 +46,8 @@ export interface SignedInDetail {
  * @cssprop --nightlatch-width - how wide it is at most
  */
 export class NightlatchSignIn extends NightlatchElement {
-  // Balanced, the headline would break at the hyphen of "6-digit".
-  static override styles = [NightlatchElement.styles, css`h2 { text-wrap: pretty; }`]
+  // Balanced, or made pretty, the headline would break at the hyphen of "6-digit".
+  static override styles = [NightlatchElement.styles, css`h2 { text-wrap: wrap; }`]
 
   /** What the host got from `POST /v1/challenges`. */
   @property({ attribute: false }) offer: Offer | undefined
@@ -163,7 +165,7 @@ export class NightlatchSignIn extends NightlatchElement {
     if (!at?.accepted) return
     const { method, state, grant } = at.accepted
     const session = typeof this.session === 'string' ? { session: this.session } : {}
-    this.emit('nightlatch-signed-in', { state, method, ...(grant ? { grant } : {}), ...session } satisfies SignedInDetail)
+    this.emit('nightlatch-signed-in', { state, method, ...(grant && !at.used ? { grant } : {}), ...session } satisfies SignedInDetail)
   }
 
   /** Every action may find that the challenge is too old. */
@@ -262,62 +264,29 @@ export class NightlatchSignIn extends NightlatchElement {
 
   // Setting up: inside the sign-in, or after it
 
-  #steps<C extends Activated>(o: {
-    replacement: boolean
-    begin(key: string): Promise<SetUp>
-    confirm(id: string, code: string, key: string): Promise<C>
-    activated?(confirmed: C): void
-    cancel: Step
-  }): SetUpSteps<C> {
-    return new SetUpSteps<C>(this, {
-      ...o,
-      keptAs: setUpName,
-      account: () => this.at?.offer.account ?? '',
-      done: () => (this.at?.opened ? this.#isSetUp(o.replacement) : void this.act('open', async () => { if (await this.#opened()) this.#isSetUp(o.replacement) })),
-      cancel: () => this.#go(o.cancel),
-    })
-  }
-
-  /** Under a challenge: the confirmation ends the sign-in. */
   #inSignIn(challenge: string): SetUpSteps<ConfirmedInSignIn> {
-    const method = this.at?.enrol ? 'reset_link' : 'totp'
-    let confirm = () => Promise.resolve({})
-    return this.#steps({
-      replacement: false,
-      begin: (key) => this.client.beginEnrollmentInSignIn(challenge, key),
-      confirm: async (id, code, key) => {
-        const send = () => this.client.confirmEnrollmentInSignIn(challenge, id, code, key)
-        confirm = send
-        try {
-          return await send()
-        } catch (error) {
-          this.#uncertain ||= unanswered(error)
-          throw error
-        }
-      },
-      activated: (confirmed) => this.#accept({ method, state: 'enabled' }, confirmed, () => confirm()),
-      cancel: method === 'totp' ? 'enrol' : 'link',
+    const byLink = this.at?.enrol !== undefined
+    return inSignIn(this, this.client, challenge, {
+      account: () => this.at?.offer.account ?? '',
+      lost: () => (this.#uncertain = true),
+      activated: (confirmed, again) => this.#accept({ method: byLink ? 'reset_link' : 'totp', state: 'enabled' }, confirmed, again),
+      done: () => void this.act('open', async () => { if (await this.#opened()) this.#finish() }),
+      cancel: () => this.#go(byLink ? 'link' : 'enrol'),
     })
   }
 
-  /** In the session that has begun: another phone, under the grant, or 2FA again that a backup code has turned off. */
-  #inSession(grant: string | undefined): SetUpSteps<Confirmed> {
-    return this.#steps({
-      replacement: grant !== undefined,
-      begin: (key) => this.client.beginEnrollment(grant ? { grant } : {}, key),
-      confirm: (id, code, key) => this.client.confirmEnrollment(id, code, key),
-      activated: () => this.#keep({ accepted: { ...(this.at?.accepted as Accepted), state: 'enabled', grant: undefined } }),
-      cancel: this.at?.offer.policy.backup_use === 'reissue' ? 'old-phone' : 'in',
+  #inSession(grant: string | undefined): SetUpSteps {
+    return inSession(this, this.client, grant, {
+      account: () => this.at?.offer.account ?? '',
+      activated: () => this.#keep({ used: true, accepted: { ...(this.at?.accepted as Accepted), state: 'enabled' } }),
+      done: () => (grant ? this.#go('moved') : this.#finish()),
+      cancel: () => this.#go(this.at?.offer.policy.backup_use === 'reissue' ? 'old-phone' : 'in'),
     })
-  }
-
-  #isSetUp(replacement: boolean): void {
-    if (replacement) this.#go('moved')
-    else this.#finish()
   }
 
   #goOnSettingUp(): void {
     const { accepted, enrol, offer } = this.at as Kept
+    this.#uncertain ||= SetUpSteps.left(setUpName)?.confirming ?? false
     void this.act('begin', () => this.#beginSettingUp(this.#isAfter() ? this.#inSession(accepted?.grant) : this.#inSignIn(enrol ?? offer.challenge ?? '')))
   }
 
@@ -363,17 +332,18 @@ export class NightlatchSignIn extends NightlatchElement {
   }
 
   #screen(at: Kept): TemplateResult | typeof nothing {
+    const startOver = () => this.#startOver()
     switch (at.step) {
       case 'code':
         return this.#factor.render('totp')
       case 'backup':
         return this.#factor.render('backup_code')
       case 'link':
-        return this.#link(at)
+        return byLink(this, at, { signIn: () => this.#signInByLink(at.link ?? ''), code: () => this.#go('code'), startOver })
       case 'dead-link':
-        return this.#deadLink(at)
+        return deadLink(this, () => this.#go(begun(at.offer, '', 0).step, { link: undefined }))
       case 'enrol':
-        return this.#enrol()
+        return demanded(this, { start: () => this.#goOnSettingUp(), signOut: startOver })
       case 'set-up':
         return this.#setUp?.render() ?? nothing
       case 'in':
@@ -382,7 +352,7 @@ export class NightlatchSignIn extends NightlatchElement {
       case 'moved':
         return this.#after.render(at.step)
       case 'over':
-        return this.#tooLate()
+        return tooLate(this, at, this.#lapsed, startOver)
       default:
         return this.#asking.render(at.step, {
           offer: at.offer,
@@ -390,58 +360,16 @@ export class NightlatchSignIn extends NightlatchElement {
           go: (step) => this.#go(step),
           keep: (asked) => this.#keep({ asked }),
           send: async () => ({ ...(await this.client.requestReset(at.offer.challenge ?? '')), at: this.clock() }),
-          startOver: () => this.#startOver(),
+          startOver,
         })
     }
   }
 
-  // R6, R10
-
-  #link(at: Kept): TemplateResult {
-    const signIn = () => void this.act('verify', () => this.#verify('reset_link', at.link ?? ''), (refusal) => {
+  #signInByLink(token: string): void {
+    void this.act('verify', () => this.#verify('reset_link', token), (refusal) => {
       if (refusal.code === 'link_expired') this.#go('dead-link')
       return refusal.code === 'link_expired'
     })
-    return html`
-      ${this.headline(this.say('R6.headline'))}
-      ${this.paragraph(this.say(at.offer.policy.enforcement === 'required' ? 'R6.body.required' : 'R6.body.optional'))}
-      ${this.troubles()}
-      ${this.buttons(
-        { label: this.say('R6.sign_in'), kind: 'main', action: 'verify', click: signIn },
-        { label: this.say('R5.enter_code'), click: () => this.#go('code') },
-        { label: this.say('L1.start_over'), kind: 'link', click: () => this.#startOver() },
-      )}`
-  }
-
-  #deadLink(at: Kept): TemplateResult {
-    return html`
-      ${this.headline(this.say('R10.headline'))}
-      ${this.paragraph(this.say('R10.body'))}
-      ${this.buttons({ label: this.say('R10.sign_in'), kind: 'main', click: () => this.#go(begun(at.offer, '', 0).step, { link: undefined }) })}`
-  }
-
-  // E0r
-
-  #enrol(): TemplateResult {
-    return html`
-      ${this.headline(this.say('E0r.headline'))}
-      ${this.paragraph(this.say('E0r.body'))}
-      ${this.troubles()}
-      ${this.buttons(
-        { label: this.say('E0r.start'), kind: 'main', action: 'begin', click: () => this.#goOnSettingUp() },
-        { label: this.say('E0r.sign_out'), click: () => this.#startOver() },
-      )}`
-  }
-
-  // L1c, and E3b inside a sign-in
-
-  #tooLate(): TemplateResult {
-    const thrown = this.#lapsed && this.at?.offer.policy.backup_issue === 'before_confirm'
-    return html`
-      ${this.headline(this.say(this.#lapsed ? 'E3b.headline' : 'L1c.headline'))}
-      ${this.#lapsed ? this.paragraph(this.sentences(this.say('E3b.body.1'), thrown ? this.say('E3b.body.2') : '')) : nothing}
-      ${this.paragraph(this.say('L1c.body'))}
-      ${this.buttons({ label: this.say('L1c.back_to_sign_in'), kind: 'main', click: () => this.#startOver() })}`
   }
 }
 

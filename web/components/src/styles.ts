@@ -99,6 +99,6 @@ export const styles = css`
     :host { padding: var(--_space); }
     .code-shown { padding-inline: 0.3em; }
     .buttons button, .buttons a.button { flex: 1 1 100%; }
-    .buttons .link { flex: 0 1 auto; }
+    .buttons button.link, .buttons a.link { flex: 0 1 auto; }
   }
 `

@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit'
 
 import type { NightlatchElement } from '../element.ts'
 import { SavedCode } from './saved-code.ts'
-import type { Accepted, Kept, Step } from './sign-in-kept.ts'
+import type { Kept, Step } from './sign-in-kept.ts'
 
 export interface AfterBackupOptions {
   at(): Kept
@@ -49,7 +49,8 @@ export class AfterBackup {
     void this.#host.act('create', async () => {
       const code = await this.#o.create(grant, key)
       this.#saved.reset()
-      this.#host.step(() => (this.#code = code))
+      this.#code = code
+      this.#o.go('create', { used: true })
     })
   }
 
@@ -134,16 +135,12 @@ export class AfterBackup {
 
   #created(): TemplateResult {
     const host = this.#host
-    const finish = () => {
-      this.#o.go('create', { accepted: { ...(this.#o.at().accepted as Accepted), grant: undefined } }) // it is used
-      this.#o.finish()
-    }
     return html`
       ${host.headline(host.say('E5.headline'))}
       ${this.#code === undefined
         ? html`${this.#fetching()}${host.buttons({ label: host.say('B2.require_manual_new.later'), kind: 'link', click: () => this.#o.finish() })}`
         : html`
           ${host.paragraph(host.sentences(host.say('E5.body.1'), host.say('E5.body.2')))}
-          ${this.#saved.render({ code: this.#code, account: this.#o.at().offer.account, next: { label: host.say('E5.finish'), click: finish } })}`}`
+          ${this.#saved.render({ code: this.#code, account: this.#o.at().offer.account, next: { label: host.say('E5.finish'), click: () => this.#o.finish() } })}`}`
   }
 }

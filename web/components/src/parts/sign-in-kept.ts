@@ -38,6 +38,8 @@ export interface Kept {
   accepted?: Accepted
   /** The host's session has begun. */
   opened?: boolean
+  /** The grant is spent. */
+  used?: boolean
   /** The Idempotency-Key under which a new backup code is created. */
   key?: string
 }
