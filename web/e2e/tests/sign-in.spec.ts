@@ -105,9 +105,11 @@ test.describe('the code', () => {
 
   test('L1: where there is no reset, support', async ({ app }) => {
     const element = await asked(app, 'mirox')
-    await expect(element.getByText('Contact support')).toBeVisible()
-    await element.getByText('Contact support').click({ modifiers: [] })
-    expect((await app.events()).some((e) => e.type === 'nightlatch-support')).toBe(true)
+    const support = element.getByRole('link', { name: 'Contact support' })
+    await expect(support).toHaveAttribute('href', 'mailto:support@example.com')
+    await app.page.evaluate(() => document.addEventListener('nightlatch-support', (event) => event.preventDefault()))
+    await support.click()
+    expect(await app.events()).toEqual([{ type: 'nightlatch-support', detail: { support: 'support@example.com' } }])
   })
 
   test('L1a: wrong, and the second time the hint about the clock', async ({ app }) => {
@@ -167,6 +169,7 @@ test.describe('the code', () => {
     const restore = await instead(app, '/v1/verify', (route) => { sent.push(route.request().postData()!); return busy(route) })
     await enter(element, await fresh(app))
     await expect(element.getByText("We can't check codes right now")).toBeVisible()
+    await expect(element.getByRole('button', { name: 'Try again' })).toHaveCount(1)
     await app.look('L1d')
     await restore()
     app.page.on('request', (r) => r.url().endsWith('/v1/verify') && sent.push(r.postData()!))
@@ -667,6 +670,19 @@ test.describe('what can go wrong on the way', () => {
     expect(await signedIn(app)).toMatchObject({ method: 'totp' })
   })
 
+  test('the password again after a wrong backup code whose answer was lost: the new sign-in', async ({ app }) => {
+    const element = await backup(app)
+    const restore = await instead(app, '/v1/verify', (route) => route.abort())
+    await element.getByRole('textbox').fill(app.backupCode.replace(/^./, (c) => (c === '7' ? '8' : '7')))
+    await button(element, 'Sign in').click()
+    await expect(element.getByRole('alert').filter({ hasText: 'offline' })).toBeVisible()
+    await restore()
+    const next = await app.signIn()
+    await expect(heading(next, 'Enter your 6-digit code')).toBeVisible()
+    await enter(next, await fresh(app))
+    expect(await signedIn(app)).toMatchObject({ method: 'totp' })
+  })
+
   test('the host does not answer at first: it is asked again with the same assertion', async ({ app }) => {
     const element = await asked(app)
     const assertions: string[] = []
@@ -742,6 +758,49 @@ test.describe('what can go wrong on the way', () => {
     expect(await signedIn(app)).toMatchObject({ method: 'backup_code' })
   })
 
+  for (const [preset, word, state] of [['mirox', 'backup code', 'disabled'], ['midphase', 'Recovery Token', 'enabled']] as const) {
+    test(`a reload after the backup code, ${preset}: the application has its session, and goes on`, async ({ app }) => {
+      const element = await useBackup(app, preset, word)
+      await expect(heading(element, /You're in/)).toBeVisible()
+      await app.page.reload()
+      expect(await signedIn(app)).toMatchObject({ state, method: 'backup_code' })
+      expect(await kept(app)).toEqual([])
+    })
+  }
+
+  test('the host takes longer than usual: it says so', async ({ app }) => {
+    const element = await asked(app)
+    let go: (() => void) | undefined
+    await instead(app, '/demo/session', async (route) => { await new Promise<void>((resolve) => (go = resolve)); await route.continue() })
+    await enter(element, await fresh(app))
+    await expect(element.getByText('Connecting takes longer than usual…')).toBeVisible()
+    go!()
+    await signedIn(app)
+  })
+
+  test('an answer that no service of ours gives: no dead end', async ({ app }) => {
+    const element = await asked(app)
+    const restore = await instead(app, '/v1/verify', (route) => route.fulfill({ status: 500, contentType: 'application/problem+json', body: JSON.stringify({ status: 500, code: 'internal', request_id: 'q7' }) }))
+    await enter(element, await fresh(app))
+    await expect(element.getByText(/write to support and quote q7/)).toBeVisible()
+    await restore()
+    await element.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
+    await signedIn(app)
+  })
+
+  for (const lang of ['es', 'de', 'fr', 'ja']) {
+    test(`in ${lang}, at 320 pixels`, async ({ app }) => {
+      await app.start()
+      await app.enable()
+      await app.signIn({ lang })
+      const links = app.page.locator('nightlatch-sign-in').locator('button.link')
+      await expect(app.page.locator('nightlatch-sign-in h2')).not.toHaveText(/Enter your/)
+      await app.look(`L1-${lang}`)
+      await links.nth(1).click()
+      await app.look(`R1-${lang}`)
+    })
+  }
+
   test('back and forward: the step is still there', async ({ app }) => {
     const element = await backup(app)
     await app.page.goto('about:blank')
@@ -755,7 +814,7 @@ test.describe('what can go wrong on the way', () => {
   test('two tabs have a sign-in each', async ({ app }) => {
     const element = await asked(app)
     const first = app.page
-    app.page = await first.context().newPage()
+    Object.assign(app, { page: await first.context().newPage() })
     await app.page.goto(first.url())
     const other = await app.signIn()
     await button(other, 'Use backup code').click()
