@@ -57,6 +57,7 @@ test('approve: the reference typed, the person ticked, and only then', async ({ 
   await confirm.dblclick()
   await expect(console.getByText('Approved. The link is mailed as soon as it takes effect.')).toBeVisible()
   expect(decisions).toHaveLength(1)
+  await expect(console.getByText('Someone else must approve, too')).toHaveCount(0)
   await expect(console.getByText('Approved, waiting', { exact: true })).toBeVisible()
   await expect(console.getByRole('button', { name: 'Stop the reset' })).toBeVisible()
   await app.look('review-approved')

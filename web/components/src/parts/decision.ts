@@ -49,7 +49,7 @@ export class DecisionForm {
     if (kinds.length === 0) return nothing
     return html`<section aria-labelledby="decide">
       <h3 id="decide">${host.say('review.decide.headline')}</h3>
-      ${approvedBefore ? html`<p class="notice" part="notice">${host.say('review.approvals.waiting')}</p>` : nothing}
+      ${approvedBefore && c.state === 'in_review' ? html`<p class="notice" part="notice">${host.say('review.approvals.waiting')}</p>` : nothing}
       <div class="choices" role="group" aria-labelledby="decide">
         ${kinds.map((kind) => html`<button
           type="button" class=${kind === 'approve' ? '' : kind === 'retry_identity' ? '' : 'danger'} part="button"
