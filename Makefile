@@ -1,5 +1,5 @@
-# What a developer does here. `make` alone lists it. Go is all that is needed; what only the race detector and some tests
-# need is named when it is missing.
+# What a developer does here. `make` alone lists it. Go and Node are all that is needed; what only the race detector and
+# some tests need is named when it is missing.
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
@@ -12,6 +12,15 @@ FUNCTIONS := $(patsubst functions/%/main.go,%,$(wildcard functions/*/main.go))
 GOOS      := linux
 GOARCH    ?= arm64
 DIST      := dist
+
+# The pages, and what they are made of. Folders are among it: one is newer when something in it is gone.
+PAGES    := web/dist/index.html
+PACKAGES := web/node_modules/.package-lock.json
+OPENAPI  := web/client/src/openapi.ts
+SOURCES  := $(shell find web/client/src web/components/src web/site web/demo \( -name node_modules -o -name dist -o -name test \) -prune -o -print) web/vite.shared.ts pkg/host/example_test.go
+NODE     := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null
+
+export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
 .PHONY: help dev dynamodb tools test lint vulnerabilities build bench FORCE
@@ -39,6 +48,12 @@ test: tools ## every test, with the race detector, and what was skipped for lack
 		race= && echo "SKIPPED FOR LACK OF a C compiler: the race detector" >"$$skipped"; \
 		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
 	fi; \
+	if $(NODE); then \
+		$(MAKE) --no-print-directory $(PAGES) && (cd web && node_modules/.bin/vitest run) || status=$$?; \
+	else \
+		echo "SKIPPED FOR LACK OF Node 20.19: the pages and their tests" >>"$$skipped"; \
+		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
+	fi; \
 	SKIPPED_TESTS=$$skipped go test $$race ./... || status=$$?; \
 	go test -run 'RightAmongWrong$$$$' ./cmd/nightlatch || status=$$?; \
 	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; elif [ $$status = 0 ]; then echo "nothing was skipped"; fi; \
@@ -60,10 +75,24 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 
 build: dist/nightlatch $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
 
+# The pages go into the program. Each step is taken when what it makes is older than what it takes.
+$(PAGES): $(OPENAPI) $(SOURCES)
+	@echo "building the pages"
+	@cd web/demo && ../node_modules/.bin/vite build --logLevel warn
+
+$(OPENAPI): pkg/api/openapi.yaml $(PACKAGES)
+	@cd web && npm run --silent generate >/dev/null
+	@touch $@
+
+$(PACKAGES): web/package-lock.json
+	@$(NODE) || { echo "The pages are built with Node 20.19 or newer, https://nodejs.org, and npm, which comes with it. Without them: go run ./cmd/nightlatch dev" >&2; exit 1; }
+	cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 # Whether there is anything to do, go build knows.
 FORCE:
 
-dist/nightlatch: FORCE
+dist/nightlatch: FORCE | $(PAGES)
 	GOOS= GOARCH= $(BUILD) -o $@ ./cmd/nightlatch
 
 # What Lambda runs is called bootstrap. AWS's own tool gives it fixed permissions in the zip, and no time.
