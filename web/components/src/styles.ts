@@ -31,6 +31,7 @@ export const styles = css`
     overflow-wrap: anywhere;
   }
   :host([hidden]) { display: none; }
+  :host(:lang(ja)) { word-break: auto-phrase; }
   *, *::before, *::after { box-sizing: border-box; }
 
   h2 { margin: 0 0 calc(var(--_space) * 0.6); font-size: 1.3em; line-height: 1.25; text-wrap: balance; }
