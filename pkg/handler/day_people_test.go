@@ -165,7 +165,7 @@ func (c *citizen) setUpInside(challenge string) {
 }
 
 func (c *citizen) confirm(begun answer, confirm func(id, code string) answer) {
-	if begun.Status != 200 || c.percent(15) {
+	if begun.Status != 200 || c.percent(25) {
 		return
 	}
 	fresh := phone{c.world, begun.str("manual_secret")}
@@ -200,7 +200,7 @@ func (c *citizen) act() {
 		}
 	case n < 57 && c.backup != "":
 		c.backupSignIn()
-	case n < 60: // to another phone, which takes a while
+	case n < 62: // to another phone, which takes a while
 		c.confirmed(c.plainSetUp(p.code()))
 	case n < 65:
 		c.send(c.session(), "POST /v1/check", body("code", p.code()), false)

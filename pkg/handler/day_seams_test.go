@@ -186,7 +186,7 @@ func (d *day) call(ctx context.Context, before, after string, do func() error) e
 // invoke runs a function once. It reports that it died, so that nobody has learnt what it answered.
 func (d *day) invoke(ctx context.Context, returns string, calls int, do func(context.Context)) (died bool) {
 	r := &run{left: -1}
-	if d.chance.percent(20) {
+	if d.chance.percent(30) {
 		r.left, r.what = d.chance.n(calls), fate(d.chance.n(int(fates)))
 	}
 	do(context.WithValue(ctx, runKey{}, r))
@@ -234,7 +234,7 @@ func again[T any](d *day, delivered *[][]T, batch []T, deliver func([]T) bool) {
 	case n < 16:
 		d.count("a part of a batch comes again")
 		more = [][]T{batch[d.chance.n(len(batch)):]}
-	case n < 18:
+	case n < 21:
 		d.count("the stream goes back")
 		more = (*delivered)[max(0, len(*delivered)-1-d.chance.n(4)):]
 	}

@@ -554,13 +554,21 @@ func (d *day) judgeVariety() {
 	if len(d.people) < 1000 {
 		return
 	}
-	must := []string{
-		"dies before the history", "dies between the history and the queue", "dies before the queue", "dies after the queue",
-		"fails with half of the jobs queued", "dies before notify returns", "dies before a mail is sent", "dies before a mail is marked", "dies after a mail is marked",
-		"dies before the mailer returns", "fails before the history", "fails before the queue", "a batch comes again",
-		"a part of a batch comes again", "the stream goes back", "the queue delivers twice", "SES throttles", "SES refuses for good",
-		"SES's answer is lost", "dies between a mail and its end", "the store fails", "the store's answer is lost", "a webhook is lost", "a webhook is late",
-		"a webhook comes twice", "a webhook is forged", "a request is sent again", "a mail about a reset bounces",
+	for _, point := range []string{
+		"before the history", "between the history and the queue", "before the queue", "after the queue", "before a mail is sent",
+		"between a mail and its end", "before a mail is marked",
+	} {
+		d.tally["an accident "+point] = d.tally["dies "+point] + d.tally["fails "+point]
+	}
+	d.tally["an accident at the queue"] = d.tally["an accident before the queue"] + d.tally["an accident after the queue"]
+	must := []string{ // none of them is so rare that a day may do without
+		"an accident before the history", "an accident between the history and the queue", "an accident at the queue",
+		"fails with half of the jobs queued", "dies before notify returns",
+		"an accident before a mail is sent", "an accident between a mail and its end", "an accident before a mail is marked",
+		"dies before the mailer returns", "a batch comes again", "a part of a batch comes again",
+		"the queue delivers twice", "SES throttles", "SES refuses for good", "SES's answer is lost", "the store fails",
+		"the store's answer is lost", "a webhook is lost", "a webhook is late", "a webhook comes twice", "a webhook is forged",
+		"a request is sent again", "a mail about a reset bounces",
 	}
 	for _, e := range []twofactor.EventType{
 		twofactor.EventLogin, twofactor.EventLocked, twofactor.EventCodeReused, twofactor.EventEnabled, twofactor.EventReplaced,
