@@ -23,7 +23,7 @@ func main() {
 		Log:      env.Log,
 	}
 	if env.Failures != "" && env.Notify != "" {
-		deps.Replay = notify.Replay(notify.S3(env.S3, env.Failures), dynamostore.DecodeRecord, notify.Invoke(env.Lambda, env.Notify), env.Log)
+		deps.Replay = notify.Replay(notify.S3(env.S3, env.Failures), dynamostore.DecodeRecord, notify.Invoke(env.Lambda, env.Notify, time.Now), env.Log)
 	}
 	lambda.Start(handler.Admin(deps))
 }

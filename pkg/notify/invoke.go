@@ -34,7 +34,7 @@ const (
 //
 // That is one request, signed, and nothing else of Lambda's API: the SDK's client would be as large as the rest of what calls
 // this. It is sent once, since whoever replays can do so again.
-func Invoke(cfg aws.Config, functionARN string) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
+func Invoke(cfg aws.Config, functionARN string, now func() time.Time) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	client, signer := thaw.Client(invokeTimeout), v4.NewSigner()
 	return func(ctx context.Context, e events.DynamoDBEvent) (report events.DynamoDBEventResponse, err error) {
 		body, err := json.Marshal(e)
@@ -55,7 +55,7 @@ func Invoke(cfg aws.Config, functionARN string) func(context.Context, events.Dyn
 			return report, err
 		}
 		sum := sha256.Sum256(body)
-		if err := signer.SignHTTP(ctx, credentials, request, hex.EncodeToString(sum[:]), "lambda", cfg.Region, time.Now()); err != nil {
+		if err := signer.SignHTTP(ctx, credentials, request, hex.EncodeToString(sum[:]), "lambda", cfg.Region, now()); err != nil {
 			return report, err
 		}
 		response, err := client.Do(request)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,7 +74,7 @@ func TestInvoke(t *testing.T) {
 				io.WriteString(w, test.body)
 			}))
 			t.Cleanup(lambda.Close)
-			report, err := notify.Invoke(sqsConfig(lambda.URL), notifyARN)(t.Context(), events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{kept("alice", 1)}})
+			report, err := notify.Invoke(sqsConfig(lambda.URL), notifyARN, time.Now)(t.Context(), events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{kept("alice", 1)}})
 			if (err == nil) != (test.told == "") || err != nil && !strings.Contains(err.Error(), test.told) || err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("error %v, want %q", err, test.told)
 			}
@@ -104,7 +105,7 @@ func TestInvokeNobody(t *testing.T) {
 		if test.credentials != nil {
 			cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, test.credentials })
 		}
-		if _, err := notify.Invoke(cfg, test.arn)(t.Context(), events.DynamoDBEvent{}); err == nil || test.credentials != nil && !errors.Is(err, errFault) {
+		if _, err := notify.Invoke(cfg, test.arn, time.Now)(t.Context(), events.DynamoDBEvent{}); err == nil || test.credentials != nil && !errors.Is(err, errFault) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -23,7 +23,7 @@ type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool
 func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	to.log = log
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-		to := to
+		to := to // of this batch
 		var batch []twofactor.Version
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
 		bad := make([]bool, len(e.Records))

@@ -134,8 +134,8 @@ func (r *replay) read(ctx context.Context) error {
 // halfTimeOf returns a function that says whether half of the time is over: the other half is for what was read.
 func halfTimeOf(ctx context.Context) func() bool {
 	deadline, ok := ctx.Deadline()
-	half := time.Now().Add(time.Until(deadline) / 2)
-	return func() bool { return ok && time.Now().After(half) }
+	half := time.Until(deadline) / 2
+	return func() bool { return ok && time.Until(deadline) < half }
 }
 
 // note notes a record that was found in an object.

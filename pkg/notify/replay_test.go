@@ -345,6 +345,12 @@ func TestReplayed(t *testing.T) {
 		t.Errorf("told %v, mailed %v; want what was not erased", told, mailed)
 	}
 
+	// What comes from the stream afterwards is not taken for a replay.
+	looks := store.looks
+	if _, err := function(t.Context(), events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{kept("bob", 2)}}); err != nil || store.looks != looks {
+		t.Errorf("%v, and %d more looks into the history", err, store.looks-looks)
+	}
+
 	// Where the history does not answer, it comes again.
 	for _, call := range []string{"erase", "look"} {
 		store.fault = func(_ twofactor.UserID, write string, stored bool) error {
