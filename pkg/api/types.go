@@ -85,6 +85,7 @@ type ResetStatus struct {
 	Reference   string     `json:"reference"`
 	State       string     `json:"state"`
 	RequestedAt time.Time  `json:"requested_at"`
+	EnteredAt   time.Time  `json:"entered_at"` // its present state
 	EffectiveAt *time.Time `json:"effective_at,omitempty"`
 	TriesLeft   int        `json:"tries_left"`
 	ReasonCode  string     `json:"reason_code,omitempty"`

@@ -29,6 +29,7 @@ type LinkResponse struct {
 	State       string    `json:"state"`
 	RequestedAt time.Time `json:"requested_at"`
 	IP          string    `json:"ip"`
+	TriesLeft   int       `json:"tries_left"` // of the identity check
 }
 
 // IdentityResponse is where the identity check goes on.

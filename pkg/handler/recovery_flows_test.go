@@ -32,7 +32,7 @@ func recoveryWhereRequired(t *testing.T, r *recovery) {
 	shown := r.want(anyone, "POST /v1/reset/show", body("token", identity), 200, "")
 	want := map[string]any{
 		"purpose": "identity", "reference": asked.str("reference"), "state": "identity_pending", "ip": here,
-		"requested_at": r.clock().Format(time.RFC3339Nano),
+		"requested_at": r.clock().Format(time.RFC3339Nano), "tries_left": 3.0,
 	}
 	if diff := cmp.Diff(want, shown.Body); diff != "" {
 		t.Errorf("shown (-want +got):\n%s", diff)

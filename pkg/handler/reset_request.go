@@ -67,7 +67,7 @@ func (d Deps) showLink(ctx context.Context, _ call, in api.LinkRequest) (api.Lin
 	shown, err := d.Service.ShowLink(ctx, user, in.Token)
 	return api.LinkResponse{
 		Purpose: string(shown.Purpose), Reference: shown.Reset.Reference, State: string(shown.Reset.State),
-		RequestedAt: shown.Reset.RequestedAt, IP: shown.IP,
+		RequestedAt: shown.Reset.RequestedAt, IP: shown.IP, TriesLeft: shown.Reset.TriesLeft,
 	}, err
 }
 

@@ -38,7 +38,7 @@ func resetStatus(r *twofactor.ResetStatus) *api.ResetStatus {
 		return nil
 	}
 	return &api.ResetStatus{
-		ID: r.ID, Reference: r.Reference, State: string(r.State), RequestedAt: r.RequestedAt,
+		ID: r.ID, Reference: r.Reference, State: string(r.State), RequestedAt: r.RequestedAt, EnteredAt: r.EnteredAt,
 		EffectiveAt: given(r.EffectiveAt), TriesLeft: r.TriesLeft, ReasonCode: r.ReasonCode,
 	}
 }

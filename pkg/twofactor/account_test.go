@@ -269,7 +269,7 @@ func TestStatus(t *testing.T) {
 	activated := noon.Add(-2 * time.Minute)
 	want := Status{
 		State: StateEnabled, ActivatedAt: activated, BackupIssuedAt: activated, LockedUntil: locked,
-		Reset: &ResetStatus{ID: "id", Reference: "R", State: ResetDenied, TriesLeft: 2, ReasonCode: "other"},
+		Reset: &ResetStatus{ID: "id", Reference: "R", State: ResetDenied, EnteredAt: noon, TriesLeft: 2, ReasonCode: "other"},
 	}
 	if diff := cmp.Diff(want, w.account.Status(w.now)); diff != "" {
 		t.Errorf("locked (-want +got):\n%s", diff)

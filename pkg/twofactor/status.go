@@ -36,6 +36,7 @@ type ResetStatus struct {
 	Reference   string
 	State       ResetState
 	RequestedAt time.Time
+	EnteredAt   time.Time // its present state
 	EffectiveAt time.Time
 	TriesLeft   int
 	ReasonCode  string
@@ -69,7 +70,7 @@ func (r *Reset) status(now time.Time) *ResetStatus {
 		return nil
 	}
 	return &ResetStatus{
-		ID: r.ID, Reference: r.Reference, State: r.State, RequestedAt: r.RequestedAt, EffectiveAt: r.EffectiveAt,
+		ID: r.ID, Reference: r.Reference, State: r.State, RequestedAt: r.RequestedAt, EnteredAt: r.EnteredAt, EffectiveAt: r.EffectiveAt,
 		TriesLeft: r.TriesLeft, ReasonCode: r.ReasonCode,
 	}
 }

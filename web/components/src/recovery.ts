@@ -113,7 +113,7 @@ export class NightlatchRecovery extends NightlatchElement {
       case 'looking':
         return this.#looking()
       case 'identity':
-        return this.reset && identityTrouble(this.reset) === 'again' ? this.#identityFailed(this.reset) : this.#identity()
+        return this.#identity()
       case 'cancel':
         return this.#cancel()
       case 'sign_in':
@@ -142,6 +142,10 @@ export class NightlatchRecovery extends NightlatchElement {
   // R3, I1
 
   #identity(): TemplateResult {
+    const reset = this.reset ?? this.about
+    if (reset && identityTrouble(reset) === 'again') {
+      return identityFailed(this, { reset, support: this.support, buttons: [this.#start('I1.try_again')] })
+    }
     return html`
       ${this.headline(this.say('R3.headline'))}
       ${this.paragraph(this.say('R3.body.1'))}
@@ -149,10 +153,6 @@ export class NightlatchRecovery extends NightlatchElement {
       ${this.#case()}
       ${this.troubles()}
       ${this.buttons(this.#start('R3.start'), { label: this.say('R3.not_me'), click: () => this.step(() => (this.at = 'cancel')) })}`
-  }
-
-  #identityFailed(reset: ResetStatus): TemplateResult {
-    return identityFailed(this, { reset, support: this.support, buttons: [this.#start('I1.try_again')] })
   }
 
   #start(key: 'R3.start' | 'I1.try_again') {

@@ -13,7 +13,7 @@ const offer = (more: Partial<Offer> = {}): Offer => ({
   app: 'App', account: 'alice', email_hint: 'a•••@example.com', policy, recovery: 'identity_review', support: 'help@example.com', reset: null, ...more,
 })
 const reset = (more: Partial<NonNullable<Offer['reset']>> = {}): NonNullable<Offer['reset']> => ({
-  id: 'r', reference: 'R-7K4Q', state: 'identity_pending', requested_at: '2026-03-04T13:00:00Z', tries_left: 3, ...more,
+  id: 'r', reference: 'R-7K4Q', state: 'identity_pending', requested_at: '2026-03-04T13:00:00Z', entered_at: '2026-03-04T13:00:00Z', tries_left: 3, ...more,
 })
 
 describe('redeemed', () => {

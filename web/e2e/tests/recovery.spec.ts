@@ -137,7 +137,7 @@ test('R8: an address that somebody else wrote stays text, and in its place', asy
   const token = await mailed(app, 'cancel')
   const ip = '<img src=x onerror=alert(1)>\u202e moc.live'
   await app.page.route('**/v1/reset/show', (route) => route.fulfill({
-    json: { purpose: 'cancel', reference: 'R-7K4Q', state: 'in_review', requested_at: '2026-03-04T13:05:00Z', ip },
+    json: { purpose: 'cancel', reference: 'R-7K4Q', state: 'in_review', requested_at: '2026-03-04T13:05:00Z', ip, tries_left: 3 },
   }))
   const page = await open(app, 'cancel', token)
   await expect(page.locator('bdi')).toHaveText('<img src=x onerror=alert(1)>\ufffd moc.live')
@@ -170,8 +170,7 @@ test('I1: the identity check has failed', async ({ app }) => {
   await mailed(app, 'identity')
   await identityCheck(app, 'fail')
   const token = app.server.link(await app.server.mail(/couldn't verify your ID/, alice), 'identity')
-  const { reset } = await app.login()
-  const page = await open(app, 'identity', token, { reset })
+  const page = await open(app, 'identity', token)
   await expect(heading(page, "We couldn't verify your ID")).toBeVisible()
   await expect(page.getByText('2 of 3 tries left.')).toBeVisible()
   await app.look('I1-recovery')

@@ -192,7 +192,7 @@ export class Asking {
       case 'identity_pending':
         return host.say('R5.body.identity_pending')
       case 'in_review':
-        if (reset.requested_at) return host.say('R5.body.in_review', { day: host.phrases.day(reset.requested_at) })
+        if (reset.entered_at) return host.say('R5.body.in_review', { day: host.phrases.day(reset.entered_at) })
         break
       case 'approved':
         if (reset.effective_at) return host.say('R5.body.approved', { moment: host.phrases.moment(reset.effective_at) })
