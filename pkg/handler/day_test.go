@@ -286,7 +286,7 @@ func (d *day) round(ctx context.Context, number int) {
 	})
 	wait.Wait()
 	if number%4 != 0 { // mails come within the hour, but not always
-		d.settles(ctx, 300*time.Millisecond)
+		d.settles(ctx, 10*time.Second)
 	}
 }
 
@@ -518,6 +518,8 @@ func (d *day) needless(a attempt) string {
 		return "there is no previous address"
 	case states != nil && (a.account.Reset == nil || !slices.Contains(states, a.account.Reset.State)):
 		return "the reset has gone on"
+	case a.job.Kind == "identity_failed" && a.account.Reset.State == twofactor.ResetExpired && a.account.Reset.TriesLeft > 0:
+		return "the reset has gone on" // its time is over, of which there is another mail
 	}
 	return ""
 }
