@@ -68,7 +68,9 @@ func TestEveryTypeIsHeld(t *testing.T) {
 			return true
 		})
 	}
-	delete(declared, "AdminRequest") // of a function that is invoked, not of a route
+	for _, invoked := range []string{"AdminRequest", "AdminResponse", "ReplayResponse"} { // of a function that is invoked, not of a route
+		delete(declared, invoked)
+	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(declared)), slices.Sorted(maps.Keys(bodies))); diff != "" {
 		t.Error(diff)
 	}
