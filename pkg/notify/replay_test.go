@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -296,6 +297,7 @@ func TestReplayed(t *testing.T) {
 	t.Parallel()
 	erased := twofactor.Event{ID: "v000000000005-00", At: time.Unix(1_800_000_005, 0).UTC(), Type: twofactor.EventErased}
 	store := &history{events: map[twofactor.UserID][]twofactor.Event{"alice": {erased}}}
+	var mu sync.Mutex
 	parked, told, mailed := 0, []string{}, []string{}
 	function := notify.Records(notify.Sinks{
 		History: store,
@@ -305,7 +307,9 @@ func TestReplayed(t *testing.T) {
 			}
 			return nil
 		},
-		Mails: func(_ context.Context, jobs []twofactor.MailJob) error {
+		Mails: func(_ context.Context, jobs []twofactor.MailJob) error { // for several users at once
+			mu.Lock()
+			defer mu.Unlock()
 			for _, job := range jobs {
 				if job.To == twofactor.MailToUser {
 					mailed = append(mailed, string(job.User)+job.Event)
