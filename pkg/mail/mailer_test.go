@@ -49,7 +49,9 @@ func TestMailLog(t *testing.T) {
 					loads++
 					return &twofactor.Account{User: "alice", Reset: &twofactor.Reset{ID: "r", Reference: "R-7K4Q", State: test.state}}, nil
 				},
-				Rules: func(context.Context) (twofactor.Rules, error) { return twofactor.Rules{Policy: twofactor.Standard()}, nil },
+				Rules: func(context.Context) (twofactor.Rules, error) {
+					return twofactor.Rules{Policy: twofactor.Standard()}, nil
+				},
 				Send: func(context.Context, string, mail.Message, map[string]string) error {
 					sends++
 					return test.sending
