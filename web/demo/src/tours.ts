@@ -62,7 +62,7 @@ export const tours: Record<Preset, Tour> = {
     about: 'Two-factor authentication is required, and an identity check is the last resort.',
     steps: [
       { do: 'Sign in. Without a second factor there is no session: it is set up inside the sign-in.', where: 'app', waitsFor: [enabled] },
-      { do: 'Sign out and in, with a code.', where: 'app', waitsFor: [enabled, byCode] },
+      { do: 'Sign out and in, with a code.', where: 'app', waitsFor: [enabled, 'answer /v1/verify ok', byCode] },
       { do: 'Never the same code twice: try it.', where: 'app', waitsFor: ['answer /v1/verify code_reused'] },
       { do: 'Wind the phone’s clock four minutes back, and sign in. You are told by how much it is off. Put it right again.', where: 'phone', waitsFor: ['answer /v1/verify clock_skew'] },
       { do: 'Move to a new phone with a code from the old one.', where: 'app', waitsFor: ['event replaced'] },

@@ -21,10 +21,10 @@ export class TourPanel extends Panel {
     if (at === this.#next) return
     this.#next = at
     const panel = this.parentElement
-    if (!next || !panel) return
-    if (panel.scrollHeight > panel.clientHeight) panel.scrollTop = next.offsetTop - panel.clientHeight / 3
-    const steps = next.parentElement!
-    if (steps.scrollWidth > steps.clientWidth) steps.scrollLeft = next.offsetLeft - steps.offsetLeft
+    const steps = next?.parentElement
+    if (!next || !panel || !steps) return
+    if (panel.scrollHeight > panel.clientHeight) panel.scrollTop = steps.offsetTop + next.offsetTop - panel.clientHeight / 3
+    if (steps.scrollWidth > steps.clientWidth) steps.scrollLeft = next.offsetLeft
   }
 
   protected override render(): TemplateResult {
