@@ -77,7 +77,7 @@ export class Application extends Panel {
     const stage = lab.stage
     return html`
       <header class="bar">
-        <h2 class="tiny">${w.title}</h2>
+        <h2 class="tiny" id="app-title">${w.title}</h2>
         <strong>${w.name}</strong>
         ${stage.at === 'home' ? html`<span class="who"><bdi>${stage.user}</bdi><button type="button" class="small" @click=${this.#signOut}>${w.signOut}</button></span>` : nothing}
       </header>

@@ -19,7 +19,7 @@ export class Attacks extends Panel {
 
   protected override render(): TemplateResult {
     return html`
-      <h3>${w.title}</h3><p class="quiet">${w.about}</p>
+      <h3 id="attacks-title">${w.title}</h3><p class="quiet">${w.about}</p>
       <div class="row wrap">
         <button type="button" aria-disabled=${this.progress !== ''} @click=${() => void this.#run('copies', 200)}>${w.copies}</button>
         <button type="button" aria-disabled=${this.progress !== ''} @click=${() => void this.#run('guesses', 1000)}>${w.guesses}</button>

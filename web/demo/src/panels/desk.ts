@@ -15,7 +15,7 @@ export class Desk extends Panel {
 
   protected override render(): TemplateResult {
     return html`
-      <h2 class="tiny">${w.title}</h2><p class="quiet">${w.about}</p>
+      <h2 class="tiny" id="desk-title">${w.title}</h2><p class="quiet">${w.about}</p>
       <label class="pick"><span>${w.of}</span><select @change=${(e: Event) => lab.lookAt((e.target as HTMLSelectElement).value)}>
         ${users.map((u) => html`<option value=${u} ?selected=${u === lab.user}>${u}</option>`)}</select></label>
       <div class="row wrap">

@@ -16,7 +16,7 @@ export class Host extends Panel {
 
   protected override render(): TemplateResult {
     return html`
-      <h3>${w.title}</h3><p class="quiet">${w.about}</p>
+      <h3 id="host-title">${w.title}</h3><p class="quiet">${w.about}</p>
       <pre class="code" tabindex="0" aria-label=${w.title} translate="no"><code>${excerpt.split('\n').map((line) => {
         const { code, comment } = parted(line)
         return html`${code}<span class="comment">${comment}</span>\n`

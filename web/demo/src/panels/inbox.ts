@@ -26,7 +26,7 @@ export class Inbox extends Panel {
     const read = new Set(opened.get([]))
     const waiting = unread(lab.mails)
     return html`
-      <header class="row"><h2 class="tiny">${w.title}</h2>${waiting ? html`<span class="chip amber">${waiting} ${w.unread}</span>` : nothing}<a class="push quiet" href="/dev/mail" target="_blank" rel="noopener">${w.all}</a></header>
+      <header class="row"><h2 class="tiny" id="inbox-title">${w.title}</h2>${waiting ? html`<span class="chip amber">${waiting} ${w.unread}</span>` : nothing}<a class="push quiet" href="/dev/mail" target="_blank" rel="noopener">${w.all}</a></header>
       ${mail ? this.#mail(mail) : this.#list(read)}`
   }
 

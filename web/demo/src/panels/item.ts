@@ -17,7 +17,7 @@ export class Item extends Panel {
     const at = Math.max(0, versions.findIndex((v) => v.version === this.chosen))
     const shown = versions[at]
     return html`
-      <h3>${w.title}</h3><p class="quiet">${w.about}</p>
+      <h3 id="item-title">${w.title}</h3><p class="quiet">${w.about}</p>
       <div class="row wrap">
         <label class="pick"><span>${w.of}</span><select @change=${(e: Event) => { this.chosen = undefined; lab.lookAt((e.target as HTMLSelectElement).value) }}>
           ${users.map((u) => html`<option value=${u} ?selected=${u === lab.user}>${u}</option>`)}</select></label>

@@ -60,7 +60,7 @@ export class PhonePanel extends Panel {
     const p = pocket.get(empty)
     const phone = held(p)
     return html`
-      <h2 class="tiny">${w.title}</h2>
+      <h2 class="tiny" id="phone-title">${w.title}</h2>
       <div class="phones" role="group" aria-label=${w.pick}>
         ${p.phones.map((one, i) => html`<button type="button" class="small" aria-pressed=${one === phone} @click=${() => this.#put(take(p, i))}>${one.name}${one.lost ? ' ✕' : ''}</button>`)}
         <button type="button" class="small plus" title=${w.another} aria-label=${w.another} @click=${() => this.#put(another(p))}>+</button>

@@ -33,7 +33,7 @@ export class TourPanel extends Panel {
     const next = done.indexOf(false)
     const n = done.filter(Boolean).length
     return html`
-      <header class="row"><h2 class="tiny">${w.title}</h2><span class="push quiet" role="status">${n} ${w.of} ${tour.steps.length}</span></header>
+      <header class="row"><h2 class="tiny" id="tour-title">${w.title}</h2><span class="push quiet" role="status">${n} ${w.of} ${tour.steps.length}</span></header>
       <h3>${tour.title}</h3><p class="quiet">${tour.about}</p>
       <ol class="steps">${tour.steps.map((s, i) => this.#step(s, i, done[i]!, i === next))}</ol>
       ${next < 0 ? html`<p class="notice good">${w.all}</p>` : nothing}

@@ -15,7 +15,7 @@ export class Traffic extends Panel {
 
   protected override render(): TemplateResult {
     return html`
-      <h3>${w.title}</h3><p class="quiet">${w.about}</p>
+      <h3 id="traffic-title">${w.title}</h3><p class="quiet">${w.about}</p>
       ${lab.exchanges.length === 0 ? html`<p class="quiet">${w.none}</p>` : html`<ol class="exchanges">${repeat(lab.exchanges, (e) => e.id, (e) => this.#exchange(e))}</ol>`}`
   }
 
