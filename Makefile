@@ -20,6 +20,9 @@ OPENAPI  := web/client/src/openapi.ts
 SOURCES  := $(shell find web/client/src web/components/src web/site web/demo \( -name node_modules -o -name dist -o -name test \) -prune -o -print) web/vite.shared.ts pkg/host/example_test.go
 NODE     := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null
 
+# Whichever is there; CHROMIUM=/path/to/it names another.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
@@ -41,22 +44,27 @@ tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test wit
 	@pkg/needs/tools/fetch.sh
 
 # The race detector needs a C compiler and its headers, which building runtime/cgo needs as well. The one test that counts
-# how often chance finds a right code among wrong ones runs again without the detector, which leaves it few rounds.
+# how often chance finds a right code among wrong ones runs again without the detector, which leaves it few rounds. What
+# lacks a program says so in the file $SKIPPED_TESTS.
 test: tools ## every test, with the race detector, and what was skipped for lack of a program
-	@skipped=$$(mktemp) && trap 'rm -f "$$skipped"' EXIT && race=-race && status=0 && \
+	@export SKIPPED_TESTS=$$(mktemp) CHROMIUM="$(CHROMIUM)" && trap 'rm -f "$$SKIPPED_TESTS"' EXIT && race=-race && status=0 && \
+	lacks() { echo "SKIPPED FOR LACK OF $$1" | tee -a "$$SKIPPED_TESTS"; [ "$$CI" != true ]; } && \
 	if ! go build -race runtime/cgo 2>/dev/null; then \
-		race= && echo "SKIPPED FOR LACK OF a C compiler: the race detector" >"$$skipped"; \
-		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
+		race= && lacks "a C compiler: the race detector" || exit 1; \
 	fi; \
 	if $(NODE); then \
-		$(MAKE) --no-print-directory $(PAGES) && (cd web && node_modules/.bin/vitest run) || status=$$?; \
+		$(MAKE) --no-print-directory $(PAGES) && (cd web && npm run --silent check && node_modules/.bin/vitest run) || status=$$?; \
 	else \
-		echo "SKIPPED FOR LACK OF Node 20.19: the pages and their tests" >>"$$skipped"; \
-		if [ "$$CI" = true ]; then cat "$$skipped"; exit 1; fi; \
+		lacks "Node 20.19: the pages and their tests" || exit 1; \
 	fi; \
-	SKIPPED_TESTS=$$skipped go test $$race ./... || status=$$?; \
+	go test $$race ./... || status=$$?; \
 	go test -run 'RightAmongWrong$$$$' ./cmd/nightlatch || status=$$?; \
-	if [ -s "$$skipped" ]; then echo; sort -u "$$skipped"; elif [ $$status = 0 ]; then echo "nothing was skipped"; fi; \
+	if ! $(NODE); then :; elif [ -n "$$CHROMIUM" ]; then \
+		(cd web && node_modules/.bin/playwright test -c e2e) || status=$$?; \
+	else \
+		lacks "Chromium: the screens" || status=1; \
+	fi; \
+	if [ -s "$$SKIPPED_TESTS" ]; then echo; sort -u "$$SKIPPED_TESTS"; elif [ $$status = 0 ]; then echo "nothing was skipped"; fi; \
 	exit $$status
 
 lint: vulnerabilities ## format, vet, linters, known vulnerabilities
@@ -70,6 +78,13 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	echo "$$found"; \
 	case "$$found" in \
 	*"fetching vulnerabilities"*"dial tcp"* | *"fetching vulnerabilities"*timeout*) echo "NOT CHECKED FOR KNOWN VULNERABILITIES: https://vuln.go.dev cannot be reached from here" ;; \
+	*) exit 1 ;; \
+	esac
+	@$(NODE) || { echo "NOT CHECKED FOR KNOWN VULNERABILITIES: the pages, for lack of Node 20.19"; exit 0; }; \
+	found=$$(cd web && npm audit --audit-level=high 2>&1) && { echo "$$found"; exit 0; }; \
+	echo "$$found"; \
+	case "$$found" in \
+	*"audit endpoint returned an error"*) echo "NOT CHECKED FOR KNOWN VULNERABILITIES: the pages: the registry does not answer npm audit" ;; \
 	*) exit 1 ;; \
 	esac
 
