@@ -5,12 +5,12 @@ export const languages = { en: 'English', es: 'Español', de: 'Deutsch', fr: 'Fr
 
 export const words = {
   top: {
-    name: 'Nightlatch', lab: 'Lab', about: 'Everything here runs on this machine, and no phone is needed.',
-    policy: 'Policy', language: 'Language', clock: 'The service’s clock', ahead: 'ahead',
+    name: 'Nightlatch', lab: 'Lab',
+    policy: 'Policy', language: 'Language', clock: 'The service’s clock',
     jumps: [{ label: '+1 min', seconds: 60 }, { label: '+24 h', seconds: 86_400 }, { label: '+8 d', seconds: 691_200 }],
     jumpTitle: 'Jump ahead. There is no way back, but another -data directory.',
     silent: 'The program does not answer. Is it still running?',
-    skip: 'To the application', sections: 'Sections',
+    sections: 'Sections',
   },
   sections: { tour: 'Tour', app: 'App', phone: 'Phone', inbox: 'Inbox', desk: 'Support' },
   app: {
@@ -38,7 +38,7 @@ export const words = {
     seconds: 'seconds left',
   },
   inbox: {
-    title: 'The inbox', none: 'No mail yet.', all: 'As a page', to: 'To', back: 'All mails', open: 'Open', unread: 'unread',
+    title: 'The inbox', none: 'No mail yet.', all: 'As a page', to: 'To', back: 'All mails', unread: 'unread',
     warning: 'This link leads away from here',
   },
   desk: {
@@ -47,26 +47,24 @@ export const words = {
     console: 'Open a reviewer’s tab', consoleAbout: 'Reviewers sign in with two-factor authentication, like everybody.',
   },
   tour: { title: 'Tour', of: 'of', again: 'Start over', show: 'Show me', done: 'done', all: 'That was all of it. Another policy, another ending.' },
-  hood: { title: 'Under the hood', about: 'What an attacker meets, what is stored, and what a host has to write.' },
   item: {
     title: 'The live item', about: 'One user, one item: all that decides whether somebody gets in. What changed since the version before is marked.',
     of: 'Account', version: 'Version', newest: 'Newest', none: 'This account has never been written.', happened: 'What happened', nothing: 'Nothing to record.',
   },
   attacks: {
     title: 'Attack it', about: 'At once, as far as a browser can. Every outcome costs one conditional write before it is told.',
-    copies: '200 copies of one right code', guesses: '1,000 guesses at once', run: 'Run', running: 'Running', outcomes: 'Outcomes', outcome: 'Outcome', count: 'Count',
+    copies: '200 copies of one right code', guesses: '1,000 guesses at once', running: 'Running', outcomes: 'Outcomes', outcome: 'Outcome', count: 'Count',
     reads: 'reads', writes: 'writes', took: 'took', totals: 'Since the start', ms: 'ms',
     needsPhone: 'Set two-factor authentication up for this account first, with a phone that is at hand.',
     off: 'Two-factor authentication is off for this account: there is no code to guess.',
     locked: 'The account is locked for now. Unlock it at the support desk, or jump a minute.',
     waiting: 'Waiting for a code that was not used yet…', preparing: 'Passing the password step',
-    signedIn: 'signed in',
     copiesSaid: (n: number) => (n === 1 ? 'One got in. The step was spent by the same write that let it in.' : `${n} got in.`),
     guessesSaid: (n: number) => `${n} were compared. The rest were refused without looking at the code.`,
   },
   traffic: {
     title: 'Over the wire', about: 'What the application’s pages ask the API.', none: 'Nothing yet.', again: 'Send it again', curl: 'Copy as curl', copied: 'Copied.', notCopied: 'The browser does not allow it.',
-    request: 'Request', answer: 'Answer', assertion: 'The assertion says', same: 'The same answer again.', other: 'Another answer:', silent: 'no answer', clear: 'Clear',
+    request: 'Request', answer: 'Answer', assertion: 'The assertion says', same: 'The same answer again.', other: 'Another answer:', silent: 'no answer',
   },
   host: {
     title: 'In your login back end', about: 'All that a host writes: between “the password was right” and “here is your session”. This is the tested example of pkg/host.',

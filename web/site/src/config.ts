@@ -10,8 +10,13 @@ export interface Config {
   preset: Preset
   /** Where people write to: a mail address. */
   support: string
-  /** Where users change their password, and where they sign in. */
+  /** Where users change their password. */
   password_url: string
+  /**
+   * Where users sign in. With a mailed link it is opened with `#reset-token=…`, for the sign-in element. For a reviewer it is
+   * opened with the parameter `return`: after a sign-in with two factors the application goes there, with a slash and the
+   * session's token at the end. It must do so for these pages' own address only.
+   */
   sign_in_url: string
 }
 

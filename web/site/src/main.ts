@@ -18,6 +18,7 @@ async function start(root: HTMLElement): Promise<void> {
   document.title = config.app
   if (returned === false) {
     root.textContent = `${words.refused.headline}. ${words.refused.body}`
+    addEventListener('hashchange', () => location.reload())
     return
   }
   // In the part that no server sees. The application gives it to its sign-in, as reset-token.

@@ -1,9 +1,9 @@
-import type { Preset } from '@nightlatch/components'
 import { html, nothing, svg } from 'lit'
 import { customElement, state } from 'lit/decorators.js'
 
 import { lab, Panel } from '../lab.ts'
 import { presets } from '../preset.ts'
+import { Refused } from '../program.ts'
 import { languages, words } from '../words.ts'
 
 const w = words.top
@@ -15,6 +15,7 @@ const mark = svg`<path d="M20.5 14.6A9 9 0 1 1 9.4 3.5a7.2 7.2 0 0 0 11.1 11.1Z"
 @customElement('lab-top')
 export class Top extends Panel {
   @state() private ticked = 0
+  @state() private said = '' // what could not be set
   #ticking: ReturnType<typeof setInterval> | undefined
 
   override connectedCallback(): void {
@@ -33,7 +34,7 @@ export class Top extends Panel {
       <div class="brand"><svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true">${mark}</svg><h1>${w.name} <span>${w.lab}</span></h1></div>
       <fieldset class="segments">
         <legend>${w.policy}</legend>
-        ${presets.map((p) => html`<label><input type="radio" name="preset" value=${p} .checked=${lab.preset === p} @change=${() => void lab.choose(p as Preset)}/><span>${p}</span></label>`)}
+        ${presets.map((p) => html`<label><input type="radio" name="preset" value=${p} .checked=${lab.preset === p} @change=${() => this.#set(lab.choose(p))}/><span>${p}</span></label>`)}
       </fieldset>
       <label class="pick"><span>${w.language}</span>
         <select @change=${(e: Event) => lab.speak((e.target as HTMLSelectElement).value)}>
@@ -43,9 +44,14 @@ export class Top extends Panel {
       <div class="clock" role="group" aria-label=${w.clock}>
         <span class="label">${w.clock}</span>
         <span class="row"><time>${moment(lab.now())}</time>${lab.offset > 0 ? html`<span class="chip amber">+${duration(lab.offset)}</span>` : nothing}
-        ${w.jumps.map((j) => html`<button class="small" type="button" title=${w.jumpTitle} @click=${() => void lab.jump(j.seconds)}>${j.label}</button>`)}</span>
+        ${w.jumps.map((j) => html`<button class="small" type="button" title=${w.jumpTitle} @click=${() => this.#set(lab.jump(j.seconds))}>${j.label}</button>`)}</span>
       </div>
-      <div role="status" class="silent">${lab.silent && Date.now() - lab.silent > 3000 ? html`<p class="notice bad">${w.silent}</p>` : nothing}</div>`
+      <div role="status" class="silent">${lab.silent && Date.now() - lab.silent > 3000 ? html`<p class="notice bad">${w.silent}</p>` : this.said ? html`<p class="notice bad">${this.said}</p>` : nothing}</div>`
+  }
+
+  #set(setting: Promise<void>): void {
+    this.said = ''
+    setting.catch((error: unknown) => (this.said = error instanceof Refused ? error.message : w.silent))
   }
 }
 
