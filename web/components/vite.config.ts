@@ -11,12 +11,8 @@ export default defineConfig(({ mode }) =>
         build: {
           outDir: 'dist/standalone',
           target: 'es2022',
-          modulePreload: false,
-          rolldownOptions: {
-            input: { nightlatch: 'src/index.ts' },
-            preserveEntrySignatures: 'strict',
-            output: { entryFileNames: '[name].js', chunkFileNames: '[name].js' },
-          },
+          lib: { entry: { nightlatch: 'src/index.ts' }, formats: ['es'] },
+          rolldownOptions: { output: { minify: true, entryFileNames: '[name].js', chunkFileNames: '[name].js' } },
         },
       }
     : {

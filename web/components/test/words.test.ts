@@ -150,6 +150,17 @@ describe('there are words', () => {
     expect(said).toBeGreaterThan(100)
   })
 
+  test('and no others: every page would load them', () => {
+    const mailed = ['common.sign_in'] // a button of the mails, and held against theirs
+    const all = Object.values(sources).join('\n')
+    // Keys that are put together: a hole in the middle or at the end is a word, and one at the start a row.
+    const rows = [...all.matchAll(/'([A-Z]\d\w?(?:\.\w+)*)'/g)].map(([, row]) => row).join('|')
+    const whole = (text: string) => new RegExp(`^${text.replace(/^#/, `(?:${rows})`).replaceAll('.', '\\.').replaceAll('#', '\\w+')}$`)
+    const templates = [...all.matchAll(/`(?=([^`\n]+)`)/g)].map(([, text]) => text!.replace(/\$\{[^}]*\}/g, '#')).filter((text) => /^(#|\w+)\.[\w.#]+$/.test(text)).map(whole)
+    const idle = bases(en).filter((key) => !all.includes(`'${key}'`) && !mailed.includes(key) && !templates.some((t) => t.test(key)))
+    expect(idle).toEqual([])
+  })
+
   /** The values of an enumeration in the API's description. */
   const values = (start: RegExp) => {
     const list = start.exec(openapi)?.[1] ?? ''

@@ -1,6 +1,5 @@
 import type { Refusal } from '@nightlatch/client'
 import { html, nothing, type TemplateResult } from 'lit'
-import { createRef, ref, type Ref } from 'lit/directives/ref.js'
 
 import type { Button, NightlatchElement } from '../element.ts'
 
@@ -36,23 +35,25 @@ const separators = /[\s\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff._-]/g
 export class CodeForm {
   #typed = ''
   readonly #host: NightlatchElement
-  readonly #input: Ref<HTMLInputElement> = createRef()
 
   constructor(host: NightlatchElement) {
     this.#host = host
   }
 
+  get #input(): HTMLInputElement | null {
+    return this.#host.renderRoot.querySelector('input[name=code]')
+  }
+
   /** Empties the field, for another screen. */
   clear(): void {
     this.#typed = ''
-    if (this.#input.value) this.#input.value.value = ''
   }
 
   /** Ready to type the next one over it. */
   select(): void {
     void this.#host.updateComplete.then(() => {
-      this.#input.value?.focus()
-      this.#input.value?.select()
+      this.#input?.focus()
+      this.#input?.select()
     })
   }
 
@@ -71,7 +72,6 @@ export class CodeForm {
       <label class="field" part="field">
         <span>${o.label}</span>
         <input
-          ${ref(this.#input)}
           class="code" part="input" name="code" data-focus
           type="text" .value=${this.#typed}
           inputmode=${o.letters ? 'text' : 'numeric'}
@@ -106,7 +106,7 @@ export class CodeForm {
     const code = this.#typed.replace(separators, '')
     if (offered) return this.#host.renderRoot.querySelector<HTMLElement>('.notice button')?.focus() // the question is there: it wants an answer
     if (code === '' || o.off) {
-      this.#input.value?.focus()
+      this.#input?.focus()
       return
     }
     const host = this.#host

@@ -1,6 +1,5 @@
 import type { HistoryEvent } from '@nightlatch/client'
 import { html, nothing, type TemplateResult } from 'lit'
-import { repeat } from 'lit/directives/repeat.js'
 
 import type { Card, Screen } from './card.ts'
 import { plain } from './plain.ts'
@@ -36,7 +35,7 @@ export class HistoryScreen implements Screen {
     return html`
       ${card.headline(card.say('history.headline'))}
       ${events?.length === 0 ? card.paragraph(card.say('history.empty')) : nothing}
-      ${events?.length ? html`<ul class="history" part="list">${repeat(events, (e) => e.id, (e) => this.#event(e))}</ul>` : nothing}
+      ${events?.length ? html`<ul class="history" part="list">${events.map((e) => this.#event(e))}</ul>` : nothing}
       ${!events && card.busy ? html`<p class="muted" role="status">${card.say('common.loading')}</p>` : nothing}
       ${card.troubles()}
       ${card.buttons(
