@@ -13,9 +13,10 @@ export const pageFiles = results + 'page'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** Builds the program under test, and the page that holds one element at a time. */
+/** Builds the program under test with its pages in it, and the page that holds one element at a time. */
 export default async function setup(): Promise<void> {
   mkdirSync(results, { recursive: true })
+  execFileSync('make', ['--no-print-directory', 'web/dist/index.html'], { cwd: root, stdio: 'inherit' })
   execFileSync('go', ['build', '-o', program, './cmd/nightlatch'], { cwd: root, stdio: 'inherit' })
   await build({
     ...pages(pageFiles),
