@@ -20,8 +20,16 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// withoutRoutes are the functions that nobody calls by HTTP.
-var withoutRoutes = []string{"admin", "mail-feedback", "mailer", "notify", "sweep"}
+// served are the functions that are called by HTTP.
+func served() []string {
+	var names []string
+	for _, f := range api.Functions() {
+		if f.Trigger == api.TriggerHTTP {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
 
 func sample(tb testing.TB, function string) []byte {
 	tb.Helper()
@@ -50,12 +58,19 @@ func route(tb testing.TB, e events.APIGatewayV2HTTPRequest) api.Route {
 	return routes[i]
 }
 
-// TestFunctions: what is deployed is what the routes need, and each function has its sample event.
+// TestFunctions: what is deployed is what the table says, and each function has its sample event.
 func TestFunctions(t *testing.T) {
 	t.Parallel()
-	want := slices.Sorted(slices.Values(append(api.Functions(), withoutRoutes...)))
+	var want []string
+	for _, f := range api.Functions() {
+		want = append(want, f.Name)
+		if f.Trigger == api.TriggerHTTP && f.Timeout != timeout {
+			t.Errorf("%s has %v for a request, and %v in these tests", f.Name, f.Timeout, timeout)
+		}
+	}
+	slices.Sort(want)
 	if diff := cmp.Diff(want, names(t)); diff != "" {
-		t.Errorf("functions/ (-routes +folders):\n%s", diff)
+		t.Errorf("functions/ (-table +folders):\n%s", diff)
 	}
 	samples, err := filepath.Glob("../events/*")
 	if err != nil {
@@ -72,7 +87,7 @@ func TestFunctions(t *testing.T) {
 // TestSamples: each sample is what Lambda hands to the function of its name.
 func TestSamples(t *testing.T) {
 	t.Parallel()
-	for _, name := range api.Functions() {
+	for _, name := range served() {
 		e := decode[events.APIGatewayV2HTTPRequest](t, name)
 		r := route(t, e)
 		if r.Function != name {
@@ -166,7 +181,7 @@ func TestPrograms(t *testing.T) {
 		"identity-webhook": {401, "unauthorized", ""},
 	}
 	c := newClient(t, w.functions, timeout)
-	for _, name := range api.Functions() {
+	for _, name := range served() {
 		want, known := answers[name]
 		if !known {
 			t.Fatalf("it is not said what %s answers", name)

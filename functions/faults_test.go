@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/identity"
 )
@@ -84,7 +83,7 @@ func TestCouldNotTell(t *testing.T) {
 			t.Errorf("with nothing wrong: %d %s, want %s", a.status, a.text, well[name])
 		}
 	}
-	for _, name := range api.Functions() {
+	for _, name := range served() {
 		isWell(t, name, c)
 	}
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/boltstore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/identity"
@@ -22,52 +23,17 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// opens are the keysets that each function opens.
-var opens = map[string][]keyring.Purpose{
-	"enroll":        {keyring.TOTP, keyring.Codes, keyring.Contact, keyring.Challenge, keyring.Signing},
-	"verify":        {keyring.TOTP, keyring.Codes, keyring.Challenge, keyring.Links, keyring.Signing},
-	"check":         {keyring.TOTP},
-	"rotate-backup": {keyring.TOTP, keyring.Codes, keyring.Challenge},
-	"disable":       {keyring.TOTP},
-	"challenge":     {keyring.Contact, keyring.Challenge},
-
-	"reset-request":    {keyring.Challenge, keyring.IDs, keyring.Links, keyring.Contact},
-	"reset-review":     {keyring.IDs, keyring.Contact},
-	"identity-webhook": {keyring.IDs, keyring.Contact},
-	"sweep":            {keyring.Contact},
-	"mailer":           {keyring.Contact, keyring.Links},
-	"mail-feedback":    {keyring.IDs},
-}
-
-// permissions are what each function asks of services, no more and no less: TestJobs holds the programs to it.
-func permissions() map[string][]string {
-	may := map[string][]string{
-		"enroll":        {"accounts GetItem", "accounts PutItem"},
-		"verify":        {"accounts GetItem", "accounts PutItem"},
-		"check":         {"accounts GetItem", "accounts PutItem"},
-		"rotate-backup": {"accounts GetItem", "accounts PutItem"},
-		"disable":       {"accounts GetItem", "accounts PutItem"},
-		"challenge":     {"accounts GetItem", "accounts PutItem", "history PutItem"},
-		"status":        {"accounts GetItem", "history Query"},
-		"jwks":          {"config GetItem jwks"},
-		"notify":        {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage", "failures PutObject"},
-
-		"reset-request":    {"accounts GetItem", "accounts PutItem", "persona GetSecretValue"},
-		"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
-		"identity-webhook": {"accounts GetItem", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
-		"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
-		"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
-		"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
-		"admin": {
-			"accounts GetItem", "accounts PutItem", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
-		},
-	}
-	for name, purposes := range opens {
-		for _, p := range purposes {
-			may[name] = append(may[name], "config GetItem keyset/"+string(p), "kms Decrypt "+string(p))
+// opens returns the keysets that a function opens.
+func opens(function string) []keyring.Purpose {
+	var purposes []keyring.Purpose
+	for _, f := range api.Functions() {
+		if f.Name == function {
+			for _, purpose := range f.Opens() {
+				purposes = append(purposes, keyring.Purpose(purpose))
+			}
 		}
 	}
-	return may
+	return purposes
 }
 
 // TestEveryKeyIsNeeded takes one keyset from one function at a time: some job then fails, since the function stumbles
@@ -77,11 +43,11 @@ func TestEveryKeyIsNeeded(t *testing.T) {
 	if found := stumbles(t, "", ""); found != "" {
 		t.Fatalf("with all keys %s fails", found)
 	}
-	for name, purposes := range opens {
-		for _, p := range purposes {
-			t.Run(fmt.Sprintf("%s without %s", name, p), func(t *testing.T) {
+	for _, f := range api.Functions() {
+		for _, p := range opens(f.Name) {
+			t.Run(fmt.Sprintf("%s without %s", f.Name, p), func(t *testing.T) {
 				t.Parallel()
-				if stumbles(t, name, p) == "" {
+				if stumbles(t, f.Name, p) == "" {
 					t.Error("no job fails")
 				}
 			})
@@ -141,7 +107,7 @@ func inProcess(t *testing.T, preset, function string, lacks keyring.Purpose) *cl
 	}
 	recorded := &recorder{Store: store}
 	ringOf := func(name string) *keyring.Ring {
-		purposes := slices.Clone(opens[name])
+		purposes := opens(name)
 		if name == function {
 			purposes = slices.DeleteFunc(purposes, func(p keyring.Purpose) bool { return p == lacks })
 		}

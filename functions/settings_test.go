@@ -122,7 +122,7 @@ func TestClaims(t *testing.T) {
 	})
 	w.startAll()
 	c := newClient(t, w.functions, timeout)
-	for _, name := range api.Functions() {
+	for _, name := range served() {
 		e := decode[events.APIGatewayV2HTTPRequest](t, name)
 		r := route(t, e)
 		if r.Caller != api.CallerSession {

@@ -60,7 +60,13 @@ func TestDocumentHasTheRoutes(t *testing.T) {
 	for _, tag := range doc.Tags {
 		tags = append(tags, tag.Name)
 	}
-	if diff := cmp.Diff(api.Functions(), tags); diff != "" {
+	var served []string
+	for _, f := range api.Functions() {
+		if f.Trigger == api.TriggerHTTP {
+			served = append(served, f.Name)
+		}
+	}
+	if diff := cmp.Diff(served, tags); diff != "" {
 		t.Errorf("functions and tags differ:\n%s", diff)
 	}
 	schemes := map[api.Caller][]string{

@@ -22,7 +22,7 @@ const (
 
 // Route is one method on one path, and the function that serves it.
 type Route struct {
-	Function   string // the folder in functions/
+	Function   string // its name in [Functions]
 	Method     string
 	Path       string // as API Gateway writes it: parameters in braces
 	Caller     Caller
@@ -32,7 +32,7 @@ type Route struct {
 // Key is the routeKey by which API Gateway names the route, in the stack and in every event: "POST /v1/verify".
 func (r Route) Key() string { return r.Method + " " + r.Path }
 
-// routes is the one table of functions and routes: the CDK stack, the local server and the OpenAPI document are held
+// routes is the one table of routes: the CDK stack, the local server and the OpenAPI document are held
 // against it. It has the order of the design, and the routes of a function stand together.
 var routes = []Route{
 	{"enroll", "POST", "/v1/enroll", CallerSession, true},
@@ -63,14 +63,3 @@ var routes = []Route{
 
 // Routes returns the routes of all functions, in the order of the design. The slice is the caller's.
 func Routes() []Route { return slices.Clone(routes) }
-
-// Functions returns the names of the functions that serve routes, each once, in the order of the design.
-func Functions() []string {
-	var names []string
-	for _, r := range routes {
-		if !slices.Contains(names, r.Function) {
-			names = append(names, r.Function)
-		}
-	}
-	return names
-}

@@ -56,14 +56,3 @@ func TestRoutesBelongToTheCaller(t *testing.T) {
 		t.Errorf("a caller's change reached the table: %s", got)
 	}
 }
-
-func TestFunctions(t *testing.T) {
-	t.Parallel()
-	want := []string{
-		"enroll", "verify", "check", "rotate-backup", "disable", "reset-request", "status", "challenge", "reset-review",
-		"identity-webhook", "jwks",
-	}
-	if diff := cmp.Diff(want, api.Functions()); diff != "" {
-		t.Error(diff)
-	}
-}

@@ -1,0 +1,58 @@
+package api
+
+import "slices"
+
+// Permissions returns what the function may ask of AWS, as lines of a resource, an action and, where only part of the resource
+// is meant, that part: "accounts GetItem", "kms Decrypt totp". A keyset takes two of them, to read it and to open it.
+//
+// It is the one list: the programs are held to it by what they really ask for, no more and no less, and the roles that the
+// CDK stack gives them by what is synthesised. What Lambda does for a function, so as to call it and to keep its log, is not
+// in it. The slice is the caller's.
+func (f Function) Permissions() []string {
+	may := slices.Clone(permissions[f.Name])
+	for _, purpose := range f.Opens() {
+		may = append(may, "config GetItem keyset/"+purpose, "kms Decrypt "+purpose)
+	}
+	return may
+}
+
+// Opens returns the purposes of the keysets that the function opens. The slice is the caller's.
+func (f Function) Opens() []string { return slices.Clone(opens[f.Name]) }
+
+// opens are the keysets that each function opens.
+var opens = map[string][]string{
+	"enroll":           {"totp", "codes", "contact", "challenge", "signing"},
+	"verify":           {"totp", "codes", "challenge", "links", "signing"},
+	"check":            {"totp"},
+	"rotate-backup":    {"totp", "codes", "challenge"},
+	"disable":          {"totp"},
+	"challenge":        {"contact", "challenge"},
+	"reset-request":    {"challenge", "ids", "links", "contact"},
+	"reset-review":     {"ids", "contact"},
+	"identity-webhook": {"ids", "contact"},
+	"sweep":            {"contact"},
+	"mailer":           {"contact", "links"},
+	"mail-feedback":    {"ids"},
+}
+
+// permissions are the rest.
+var permissions = map[string][]string{
+	"enroll":           {"accounts GetItem", "accounts PutItem"},
+	"verify":           {"accounts GetItem", "accounts PutItem"},
+	"check":            {"accounts GetItem", "accounts PutItem"},
+	"rotate-backup":    {"accounts GetItem", "accounts PutItem"},
+	"disable":          {"accounts GetItem", "accounts PutItem"},
+	"reset-request":    {"accounts GetItem", "accounts PutItem", "persona GetSecretValue"},
+	"status":           {"accounts GetItem", "history Query"},
+	"challenge":        {"accounts GetItem", "accounts PutItem", "history PutItem"},
+	"reset-review":     {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
+	"identity-webhook": {"accounts GetItem", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
+	"jwks":             {"config GetItem jwks"},
+	"notify":           {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage", "failures PutObject"},
+	"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
+	"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
+	"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
+	"admin": {
+		"accounts GetItem", "accounts PutItem", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
+	},
+}
