@@ -41,14 +41,9 @@ func refuseLost(ctx context.Context, store keyring.Store, kekFile string) error 
 	if _, err := os.Lstat(kekFile); !errors.Is(err, fs.ErrNotExist) {
 		return nil // LocalKEK says what is wrong with it
 	}
-	for _, p := range keyring.Purposes() {
-		_, version, err := store.LoadConfig(ctx, "keyset/"+string(p))
-		switch {
-		case err != nil:
-			return err
-		case version > 0:
-			return fmt.Errorf("%s is missing, and the store holds what it has sealed: put it back, or start with another store (-data, or -dynamodb-prefix)", kekFile)
-		}
+	held, err := keyring.Exists(ctx, store)
+	if err == nil && held {
+		err = fmt.Errorf("%s is missing, and the store holds what it has sealed: put it back, or start with another store (-data, or -dynamodb-prefix)", kekFile)
 	}
-	return nil
+	return err
 }

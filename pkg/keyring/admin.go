@@ -18,6 +18,17 @@ const (
 	maxTries = 8
 )
 
+// Exists says whether the store holds any keyset. One that held some and holds none has lost them: whoever creates new ones
+// there opens nothing that the former have sealed.
+func Exists(ctx context.Context, store Store) (bool, error) {
+	for _, p := range Purposes() {
+		if _, version, err := store.LoadConfig(ctx, p.item()); err != nil || version > 0 {
+			return version > 0, err
+		}
+	}
+	return false, nil
+}
+
 // Create creates the keyset of each purpose that has none, with one key, and never touches one that exists, but to
 // publish what is not: run again after a failure, it completes what was begun. Of those who race, all succeed.
 func Create(ctx context.Context, store Store, kek tink.AEADWithContext, purposes ...Purpose) error {
@@ -55,7 +66,8 @@ func createFirst(ctx context.Context, store Store, kek tink.AEADWithContext, p P
 	if err != nil {
 		return err
 	}
-	e, err := envelope{Schema: schema, Purpose: p}.with(primary.KeyID(), times{Created: time.Now().UTC()}).seal(ctx, h, kek)
+	now := time.Now().UTC()
+	e, err := envelope{Schema: schema, Purpose: p}.with(primary.KeyID(), times{Created: now, Promoted: now}).seal(ctx, h, kek)
 	if err != nil {
 		return err
 	}
@@ -67,14 +79,8 @@ func createFirst(ctx context.Context, store Store, kek tink.AEADWithContext, p P
 // key is there, and the next Create, Add or Promote publishes it.
 func Add(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Purpose) (keyID uint32, err error) {
 	err = rewrite(ctx, store, kek, purpose, func(h *keyset.Handle, e envelope) (*keyset.Handle, envelope, error) {
-		m := keyset.NewManagerFromHandle(h)
-		id, err := m.Add(uses[purpose].template())
-		if err != nil {
-			return nil, e, err
-		}
-		keyID = id
-		h, err = m.Handle()
-		return h, e.with(id, times{Created: time.Now().UTC()}), err
+		h, e, keyID, err = withNewKey(h, e)
+		return h, e, err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("adding a key to keyset %s: %w", purpose, err)
@@ -83,6 +89,17 @@ func Add(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Pur
 		err = publish(ctx, store, kek)
 	}
 	return keyID, err
+}
+
+// withNewKey returns the keyset with one more key, which nothing is made with yet.
+func withNewKey(h *keyset.Handle, e envelope) (*keyset.Handle, envelope, uint32, error) {
+	m := keyset.NewManagerFromHandle(h)
+	id, err := m.Add(uses[e.Purpose].template())
+	if err != nil {
+		return nil, e, 0, err
+	}
+	h, err = m.Handle()
+	return h, e.with(id, times{Created: time.Now().UTC()}), id, err
 }
 
 // Promote makes a key the one that new things are made with; the former one goes on to open and verify. ErrUnknownKey
@@ -105,17 +122,24 @@ func Promote(ctx context.Context, store Store, kek tink.AEADWithContext, purpose
 		if published := e.Keys[keyID].Published; purpose == Signing && (published.IsZero() || time.Since(published) < promoteAfter) {
 			return nil, e, ErrTooYoung
 		}
-		m := keyset.NewManagerFromHandle(h)
-		if err := m.SetPrimary(keyID); err != nil {
-			return nil, e, err
-		}
-		h, err := m.Handle()
-		return h, e, err
+		return withPrimary(h, e, keyID)
 	})
 	if err != nil {
 		return fmt.Errorf("promoting key %d of keyset %s: %w", keyID, purpose, err)
 	}
 	return nil
+}
+
+// withPrimary returns the keyset with one of its keys as the one that new things are made with.
+func withPrimary(h *keyset.Handle, e envelope, keyID uint32) (*keyset.Handle, envelope, error) {
+	m := keyset.NewManagerFromHandle(h)
+	if err := m.SetPrimary(keyID); err != nil {
+		return nil, e, err
+	}
+	h, err := m.Handle()
+	t := e.Keys[keyID]
+	t.Promoted = time.Now().UTC()
+	return h, e.with(keyID, t), err
 }
 
 // A Key is what there is to know about a key of a keyset without seeing it.
@@ -124,6 +148,7 @@ type Key struct {
 	Primary   bool // new things are made with it
 	Created   time.Time
 	Published time.Time // signing keys only: since when it is in the JWK set; zero if it is not (yet)
+	Promoted  time.Time // when new things were last begun to be made with it; zero: they never were
 }
 
 // List returns the keys of a keyset, in the order in which they were added: rotation goes by it.
@@ -143,7 +168,8 @@ func List(ctx context.Context, store Store, kek tink.AEADWithContext, purpose Pu
 			return nil, fmt.Errorf("listing keyset %s: %w", purpose, err)
 		}
 		id := entry.KeyID()
-		keys[i] = Key{id, entry.IsPrimary(), e.Keys[id].Created, e.Keys[id].Published}
+		t := e.Keys[id]
+		keys[i] = Key{id, entry.IsPrimary(), t.Created, t.Published, t.Promoted}
 	}
 	return keys, nil
 }

@@ -26,10 +26,11 @@ type envelope struct {
 }
 
 // times are a key's. Published is when the key was first known to be in the JWK set: for signing keys
-// only, and zero before.
+// only, and zero before. Promoted is when new things were last begun to be made with it; zero: they never were.
 type times struct {
 	Created   time.Time `json:"created"`
 	Published time.Time `json:"published,omitzero"`
+	Promoted  time.Time `json:"promoted,omitzero"`
 }
 
 // read returns the purpose's envelope and its version; ErrNoKeyset if there is none.

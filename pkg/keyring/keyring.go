@@ -6,13 +6,14 @@
 // open; and a keyset put in another's place opens nowhere. The public half of the signing keyset is the config item
 // "jwks", so that whoever serves it needs no KEK.
 //
-// A Ring is the reading side, for every function. Create, Add, Promote and List are the writing side, for one function
-// alone. A key is never removed: some ciphertext, or a backup of one, may need it.
+// A Ring is the reading side, for every function. Create, Rotate, Renew, Add, Promote and List are the writing side, for one
+// function alone. A key is never removed: some ciphertext, or a backup of one, may need it.
 package keyring
 
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/daead"
@@ -99,6 +100,7 @@ func (p Purpose) item() string { return "keyset/" + string(p) }
 // A use is how the keyset of one purpose is made and what becomes of it when it is opened.
 type use struct {
 	template func() *tinkpb.KeyTemplate
+	lifetime time.Duration // of a key as the one that new things are made with
 	// open makes the purpose's primitive, and returns what sets it in a Keys. The primitive calls missed when it meets a
 	// key that the keyset does not hold.
 	open func(h *keyset.Handle, missed func()) (fit func(*Keys), err error)
@@ -108,14 +110,16 @@ type use struct {
 //
 // The PRF is HMAC-SHA256 rather than HKDF: 32 bytes in one HMAC are enough for all that is derived (a backup code takes 26
 // at most, the tag of a link or a digest 16), at half the cost; HKDF is for longer output.
+//
+// Lifetimes: see Rotate.
 var uses = map[Purpose]use{
-	TOTP:      {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.TOTP })},
-	Contact:   {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Contact })},
-	Codes:     {prf.HMACSHA256PRFKeyTemplate, into(newPRF, func(k *Keys) **PRF { return &k.Codes })},
-	Links:     {prf.HMACSHA256PRFKeyTemplate, into(newPRF, func(k *Keys) **PRF { return &k.Links })},
-	IDs:       {daead.AESSIVKeyTemplate, into(newDAEAD, func(k *Keys) *tink.DeterministicAEAD { return &k.IDs })},
-	Challenge: {aead.AES256GCMKeyTemplate, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Challenge })},
-	Signing:   {jwt.ES256Template, into(newSigner, func(k *Keys) **Signer { return &k.Signing })},
+	TOTP:      {aead.AES256GCMKeyTemplate, year, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.TOTP })},
+	Contact:   {aead.AES256GCMKeyTemplate, year, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Contact })},
+	Codes:     {prf.HMACSHA256PRFKeyTemplate, year, into(newPRF, func(k *Keys) **PRF { return &k.Codes })},
+	Links:     {prf.HMACSHA256PRFKeyTemplate, halfYear, into(newPRF, func(k *Keys) **PRF { return &k.Links })},
+	IDs:       {daead.AESSIVKeyTemplate, year, into(newDAEAD, func(k *Keys) *tink.DeterministicAEAD { return &k.IDs })},
+	Challenge: {aead.AES256GCMKeyTemplate, halfYear, into(newAEAD, func(k *Keys) *tink.AEAD { return &k.Challenge })},
+	Signing:   {jwt.ES256Template, halfYear, into(newSigner, func(k *Keys) **Signer { return &k.Signing })},
 }
 
 // into joins what makes a primitive with the field of Keys that takes it.
