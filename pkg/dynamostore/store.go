@@ -74,6 +74,8 @@ func New(cfg aws.Config, tables Tables, options ...func(*dynamodb.Options)) *Sto
 	defaults := func(o *dynamodb.Options) {
 		transport := awshttp.NewBuildableClient().GetTransport()
 		transport.MaxIdleConnsPerHost = transport.MaxIdleConns // there is but one host
+		transport.Protocols = new(http.Protocols)              // a connection for each request: see package thaw
+		transport.Protocols.SetHTTP1(true)
 		o.HTTPClient = &http.Client{Transport: transport, CheckRedirect: stay}
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 			o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {

@@ -26,13 +26,6 @@ const (
 	apiVersion = "2023-01-05"
 )
 
-// newTransport is Go's own, which verifies certificates and takes TLS 1.2 or better, with less patience.
-func newTransport() *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = 64 << 10
-	return t
-}
-
 // request is one thing that is asked of Persona, however often it is sent.
 type request struct {
 	what         string // for people

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
 
 // persona is where Persona is: its API, and, below the same name, its pages.
@@ -35,7 +37,7 @@ type Config struct {
 	ReturnTo string
 	// APIKey is the key that Persona knows us by, the first of the values. Required. When it is refused it is fetched again.
 	APIKey *Secrets
-	// Transport sends the requests. Default: one of our own, with TLS as Go has it by default.
+	// Transport sends the requests. Default: that of package thaw, with TLS as the SDK has it by default.
 	Transport http.RoundTripper
 }
 
@@ -75,7 +77,7 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("identity: APIKey is required")
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport()
+		c.Transport = thaw.Transport()
 	}
 	client := &Client{config: c, base: base}
 	client.http = &http.Client{

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +127,46 @@ func TestOwnTransport(t *testing.T) {
 	got, err := newClient(t, identity.Config{URL: server.URL}).Fetch(t.Context(), inquiryID)
 	if err != nil || got.Status != identity.StatusApproved {
 		t.Errorf("got %q, %v", got.Status, err)
+	}
+}
+
+// TestOwnTransportThaws: a function that was frozen has kept dead connections. One attempt meets one of them, and the next none.
+func TestOwnTransportThaws(t *testing.T) {
+	t.Parallel()
+	const kept = 2
+	type born struct{}
+	var era, dead, requests atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(born{}) != era.Load() {
+			dead.Add(1)
+			panic(http.ErrAbortHandler)
+		}
+		if requests.Add(1) == kept {
+			close(all)
+		}
+		<-all // so each has a connection of its own
+		refuses(http.StatusNotFound)(w, r)
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, born{}, era.Load())
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	client := newClient(t, identity.Config{URL: server.URL})
+	ask := func() {
+		if _, err := client.OneTimeLink(t.Context(), inquiryID); errors.Is(err, identity.ErrUnavailable) {
+			t.Error(err)
+		}
+	}
+	var together sync.WaitGroup
+	for range kept {
+		together.Go(ask)
+	}
+	together.Wait()
+	era.Add(1)
+	if ask(); dead.Load() != 1 {
+		t.Errorf("%d attempts met a dead connection, want 1", dead.Load())
 	}
 }
 

@@ -11,14 +11,25 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
 
-// Client returns a client for one service of AWS, with the SDK's own settings of a connection. An attempt ends after the
-// timeout, its answer's body included. After one that failed, the next opens a connection of its own. No redirect is followed:
-// these services have none to give, and what is meant for them is for nobody else.
+// Client returns a client for one service of AWS. An attempt ends after the timeout, its answer's body included. After one
+// that failed, the next opens a connection of its own, as [Transport] does it. No redirect is followed: these services have
+// none to give, and what is meant for them is for nobody else.
 func Client(timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport: redial{awshttp.NewBuildableClient().GetTransport()}, Timeout: timeout,
+		Transport: Transport(), Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// Transport returns what a [Client] sends with, for a client whose attempts have an end of their own. It has the SDK's
+// settings of a connection, but for less patience with headers, and for HTTP/2: all requests would share one connection, which
+// is not closed as long as one of them is being given up, so that each would take the dead one again.
+func Transport() http.RoundTripper {
+	t := awshttp.NewBuildableClient().GetTransport()
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.MaxResponseHeaderBytes = 64 << 10
+	return redial{t}
 }
 
 // redial closes the connections that are kept when an attempt fails.

@@ -2,6 +2,7 @@ package thaw_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -77,6 +78,78 @@ func TestClient(t *testing.T) {
 	if err := post(); err != nil {
 		t.Errorf("after a failure it has taken a dead connection again: %v", err)
 	}
+}
+
+// TestClientSilence: the connection that was kept is not reset, but forgotten in silence, by a service that would speak
+// HTTP/2. One attempt waits in vain; the second has a connection of its own.
+func TestClientSilence(t *testing.T) {
+	t.Parallel()
+	var silent atomic.Bool
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "well")
+	}))
+	service.EnableHTTP2 = true
+	service.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		silent.Store(false)
+		return ctx
+	}
+	service.Listener = forgetful{service.Listener, &silent}
+	service.StartTLS()
+	t.Cleanup(service.Close)
+	client := thaw.Client(time.Minute)
+	roots := x509.NewCertPool()
+	roots.AddCert(service.Certificate())
+	thaw.Trust(client, roots)
+	get := func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, service.URL, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		_, err = io.ReadAll(response.Body)
+		return err
+	}
+	if err := get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	silent.Store(true)
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := get(short); err == nil {
+		t.Fatal("the connection was not forgotten: this test shows nothing")
+	}
+	long, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := get(long); err != nil {
+		t.Errorf("after a failure it has taken the dead connection again: %v", err)
+	}
+}
+
+// forgetful connections say nothing while they are silent.
+type forgetful struct {
+	net.Listener
+	silent *atomic.Bool
+}
+
+func (l forgetful) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return mute{c, l.silent}, err
+}
+
+type mute struct {
+	net.Conn
+	silent *atomic.Bool
+}
+
+func (c mute) Write(b []byte) (int, error) {
+	if c.silent.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
 }
 
 // TestClientRedirect: what is meant for a service is sent nowhere else, whoever says so.
