@@ -16,6 +16,8 @@ export interface ClientOptions {
   fetch?: typeof fetch
   /** How long an answer may take, in milliseconds. */
   timeout?: number
+  /** Once it is aborted, nothing is sent any more, and of what was sent no answer is told. */
+  signal?: AbortSignal
 }
 
 /** What a code, a grant or nothing stands for: who may begin or renew. */
@@ -39,11 +41,13 @@ export function newKey(): string {
 export class Client {
   readonly #api: ReturnType<typeof createClient<paths>>
   readonly #session: NonNullable<ClientOptions['session']>
+  readonly #end: AbortSignal | undefined
 
   constructor(options: ClientOptions = {}) {
     const send = options.fetch ?? globalThis.fetch.bind(globalThis)
     const timeout = options.timeout ?? 15_000
     this.#session = options.session ?? (() => undefined)
+    this.#end = options.signal
     this.#api = createClient<paths>({
       baseUrl: options.url ?? '',
       cache: 'no-store',
@@ -164,7 +168,7 @@ export class Client {
       if (!(failure instanceof Error)) return failure.data
       const again = failure instanceof Unreachable || (failure instanceof Refusal && failure.code === 'unavailable')
       const pause = failure instanceof Refusal ? failure.retryAfter : 0
-      if (!again || tried >= times || pause > longestPause || isOffline()) throw failure
+      if (!again || tried >= times || pause > longestPause || isOffline() || this.#end?.aborted) throw failure
       // Whoever collided once does not collide at the same moment again.
       await new Promise((resolve) => setTimeout(resolve, Math.max(pause * 1000, 250 * tried) * (1 + Math.random() / 2)))
     }
@@ -173,7 +177,9 @@ export class Client {
   async #once<T>(call: () => Promise<{ data?: T; error?: unknown; response: Response }>): Promise<{ data: T } | Refusal | Unreachable> {
     let answer: Awaited<ReturnType<typeof call>>
     try {
+      this.#end?.throwIfAborted()
       answer = await call()
+      this.#end?.throwIfAborted()
     } catch (cause) {
       return new Unreachable(cause) // also a body that breaks off, or is no JSON: what was said is not known
     }

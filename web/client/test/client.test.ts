@@ -4,6 +4,11 @@ import { Client, newKey, Refusal, Unreachable } from '../src/index.ts'
 
 /** Answers requests in turn, and keeps them. */
 function service(...answers: (Response | Error)[]) {
+  return ending(undefined, ...answers)
+}
+
+/** The same, for a client that may be told to end. */
+function ending(signal: AbortSignal | undefined, ...answers: (Response | Error)[]) {
   const asked: Request[] = []
   const fetch = async (request: Request) => {
     asked.push(request.clone())
@@ -11,7 +16,7 @@ function service(...answers: (Response | Error)[]) {
     if (answer instanceof Error) throw answer
     return answer.clone()
   }
-  return { asked, client: new Client({ url: 'https://2fa.example.com', session: () => 'token', fetch: fetch as typeof globalThis.fetch }) }
+  return { asked, client: new Client({ url: 'https://2fa.example.com', session: () => 'token', fetch: fetch as typeof globalThis.fetch, ...(signal ? { signal } : {}) }) }
 }
 
 const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
@@ -80,6 +85,24 @@ describe('what is safe to send again is sent again', () => {
       await expect(client.verify('c', 'totp', '1')).rejects.toBeInstanceOf(Refusal)
       expect(asked).toHaveLength(1)
     }
+  })
+  test('but not once it has ended', async () => {
+    const end = new AbortController()
+    const { asked, client } = ending(end.signal, lost, json(200, setUp))
+    const begun = client.beginEnrollment()
+    end.abort()
+    await expect(begun).rejects.toBeInstanceOf(Unreachable)
+    await expect(client.status()).rejects.toBeInstanceOf(Unreachable)
+    expect(asked.length).toBeLessThan(2)
+  })
+  test('nor is an answer told that comes after the end', async () => {
+    const end = new AbortController()
+    const fetch = async () => {
+      end.abort()
+      return json(200, setUp)
+    }
+    const client = new Client({ url: 'https://2fa.example.com', fetch: fetch as typeof globalThis.fetch, signal: end.signal })
+    await expect(client.status()).rejects.toBeInstanceOf(Unreachable)
   })
   test('but not a check, where a wrong code would count twice, nor a decision', async () => {
     for (const call of [(c: Client) => c.check('1'), (c: Client) => c.decide('id', { decision: 'deny', case_version: 1, reason_code: 'other' })]) {
