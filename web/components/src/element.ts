@@ -66,6 +66,7 @@ export abstract class NightlatchElement extends LitElement {
   @state() private slow = false
 
   #client: Client | undefined
+  #end = new AbortController() // of what is under way
   #language = ''
   #focusNext = false
   #ticking: ReturnType<typeof setInterval> | undefined
@@ -75,6 +76,7 @@ export abstract class NightlatchElement extends LitElement {
     return (this.#client ??= new Client({
       url: this.api,
       session: () => (typeof this.session === 'function' ? this.session() : this.session),
+      signal: this.#end.signal,
       ...(this.fetch ? { fetch: this.fetch } : {}),
     }))
   }
@@ -87,6 +89,8 @@ export abstract class NightlatchElement extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback()
     this.tick(false)
+    // An element that is only moved is back at once. What a removed one has begun is nobody's: it tells and keeps nothing.
+    queueMicrotask(() => this.isConnected || this.abandon())
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -99,6 +103,21 @@ export abstract class NightlatchElement extends LitElement {
     if (!this.#focusNext) return
     this.#focusNext = false
     this.renderRoot.querySelector<HTMLElement>('[data-focus], h2')?.focus()
+  }
+
+  /** Whether the session is another user's. A function is asked anew each time: another one is no other user. */
+  protected isAnother(changed: PropertyValues): boolean {
+    return changed.has('session') && !(typeof changed.get('session') === 'function' && typeof this.session === 'function')
+  }
+
+  /** Ends what is under way, since it is about something else than what is on the screen by now. */
+  protected abandon(): void {
+    this.#end.abort()
+    this.#end = new AbortController()
+    this.#client = undefined
+    this.acting = ''
+    this.slow = false
+    this.trouble = undefined
   }
 
   /** Loads the language of the element, or of what surrounds it. */
@@ -139,17 +158,20 @@ export abstract class NightlatchElement extends LitElement {
    */
   async act(name: string, action: () => Promise<void>, refused: (error: Refusal) => boolean = () => false): Promise<void> {
     if (this.busy) return
+    const { signal } = this.#end
     this.acting = name
     this.trouble = undefined
-    const timer = setTimeout(() => (this.slow = true), slowAfter)
+    const timer = setTimeout(() => (this.slow = !signal.aborted), slowAfter)
     try {
       await action()
     } catch (error) {
-      if (!(error instanceof Refusal && refused(error))) this.#tell(error, () => void this.act(name, action, refused))
+      if (!signal.aborted && !(error instanceof Refusal && refused(error))) this.#tell(error, () => void this.act(name, action, refused))
     } finally {
       clearTimeout(timer)
-      this.slow = false
-      this.acting = ''
+      if (!signal.aborted) {
+        this.slow = false
+        this.acting = ''
+      }
     }
   }
 

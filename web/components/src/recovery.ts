@@ -66,6 +66,7 @@ export class NightlatchRecovery extends NightlatchElement {
   #look(): void {
     const token = this.token || kept<Kept>(name)?.token || ''
     if (token === this.#shown && token !== '') return
+    this.abandon() // what was asked of another link
     this.#token = this.#shown = token
     this.about = undefined
     if (token === '') return this.step(() => (this.at = 'dead'))

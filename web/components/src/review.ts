@@ -54,15 +54,17 @@ export class NightlatchReview extends NightlatchElement {
   @state() private shown: Case | undefined
   @state() private said = '' // what the last decision did
 
-  readonly #decision = new DecisionForm(this, (decision) => this.#decide(decision))
+  readonly #decision = new DecisionForm(this, (about, decision) => this.#decide(about, decision))
 
   protected override willUpdate(changed: PropertyValues): void {
     super.willUpdate(changed)
-    if (!changed.has('case') && !changed.has('api') && !changed.has('session')) return
-    if (changed.has('case')) {
-      this.said = ''
-      this.#decision.done()
-    }
+    if (!changed.has('case') && !changed.has('api') && !this.isAnother(changed)) return
+    // Another case, or another reviewer: nothing of the one before is seen, decided on or waited for.
+    this.abandon()
+    this.shown = undefined
+    if (this.isAnother(changed)) this.cases = undefined
+    this.said = ''
+    this.#decision.done()
     // After the update: it sets what the next one shows.
     void this.updateComplete.then(() => this.refresh())
   }
@@ -101,13 +103,13 @@ export class NightlatchReview extends NightlatchElement {
         throw error
       }
       const show = () => (this.shown = found)
+      if (this.shown?.case_version !== found.case_version) this.#decision.reset() // what was chosen was meant for it as it was
       if (this.shown?.id === found.id) show()
       else this.step(show)
     }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
   }
 
-  async #decide(decision: Omit<Decision, 'case_version'>): Promise<void> {
-    const about = this.shown!
+  async #decide(about: Case, decision: Omit<Decision, 'case_version'>): Promise<void> {
     await this.act('decide', async () => {
       const done = await this.client.decide(about.id, { ...decision, case_version: about.case_version })
       const first = decision.decision === 'approve' && done.state === 'in_review'
@@ -155,7 +157,6 @@ export class NightlatchReview extends NightlatchElement {
 
   #go(id: string): void {
     this.case = id
-    this.shown = undefined
     this.emit('nightlatch-case', { id })
   }
 
@@ -168,6 +169,7 @@ export class NightlatchReview extends NightlatchElement {
           <select part="input" @change=${(event: Event) => {
             this.queue = (event.target as HTMLSelectElement).value as CaseState
             this.cases = undefined
+            this.abandon()
             void this.#list()
           }}>
             ${states.map((s) => html`<option value=${s} ?selected=${s === this.queue}>${this.say(`reset.state.${s}`)}</option>`)}
@@ -176,7 +178,7 @@ export class NightlatchReview extends NightlatchElement {
       </div>
       ${this.troubles()}
       ${this.cases === undefined ? nothing : this.cases.length === 0 ? this.paragraph(this.say('review.queue.empty')) : this.#queue(this.cases)}
-      ${this.next ? this.buttons({ label: this.say('review.queue.more'), click: () => void this.#list(true) }) : nothing}
+      ${this.cases && this.next ? this.buttons({ label: this.say('review.queue.more'), click: () => void this.#list(true) }) : nothing}
     `
   }
 

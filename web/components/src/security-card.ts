@@ -12,6 +12,8 @@ import { SetUpSteps } from './parts/set-up.ts'
 
 /** Where it is kept which grant has been dealt with, so that a reload does not open it again. */
 const keptGrant = 'card.grant'
+/** By its end alone: what is kept opens nothing. */
+const endOf = (grant: string) => grant.slice(-12)
 
 /**
  * A signed-in user's two-factor authentication: turn it on and off, check it, renew the backup code, move to another phone,
@@ -103,16 +105,16 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     super.willUpdate(changed)
-    const before = changed.get('session')
-    // A function is asked anew each time: another one is no other user.
-    const another = changed.has('session') && !(typeof before === 'function' && typeof this.session === 'function')
+    const another = this.isAnother(changed)
     if (another || changed.has('api') || changed.has('fetch') || changed.has('grant') || changed.has('open')) {
       this.#opened = false
       this.#stale = true
     }
-    if (another && before !== undefined) {
+    if (another) {
+      this.abandon()
       this.screen = undefined
       this.status = undefined
+      this.notice = ''
     }
   }
 
@@ -126,10 +128,13 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
   /** Shows how the account stands now. */
   async refresh(): Promise<void> {
     this.failed = false
+    const { client } = this
     await this.act('load', async () => {
       try {
-        const status = await this.client.status()
-        this.turnedOff = status.state === 'disabled' && (await this.#lostIt())
+        const status = await client.status()
+        const turnedOff = status.state === 'disabled' && (await this.#lostIt())
+        if (client !== this.client) return // another user's by now
+        this.turnedOff = turnedOff
         this.status = status
       } catch (error) {
         this.failed = !(error instanceof Refusal && error.status === 401)
@@ -167,7 +172,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
   }
 
   #openGranted(status: Status): void {
-    const grant = kept(keptGrant) === this.grant ? '' : this.grant
+    const grant = kept(keptGrant) === endOf(this.grant) ? '' : this.grant
     if (this.open === 'new-phone') this.#move()
     else if (this.open === 'backup-code') this.#renew()
     else if (grant && status.backup_code.present) this.#move()
@@ -192,7 +197,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   home(notice = ''): void {
     this.tick(false)
-    if (this.grant) keep(keptGrant, this.grant)
+    if (this.grant) keep(keptGrant, endOf(this.grant))
     this.step(() => {
       this.notice = notice
       this.screen = undefined

@@ -99,6 +99,7 @@ export class NightlatchSignIn extends NightlatchElement {
     const before = load()
     const offer = this.offer ?? before?.offer
     if (!offer?.challenge) return
+    if (this.#begun !== undefined) this.abandon() // what was sent for another sign-in
     this.#begun = offer.challenge
     this.app ||= offer.app
     const same = before?.offer.challenge === offer.challenge
@@ -143,7 +144,9 @@ export class NightlatchSignIn extends NightlatchElement {
 
   #keep(change: Partial<Kept>): void {
     this.at = { ...this.at, ...change } as Kept
-    if (this.at.step !== 'over') store(this.at)
+    // Removed from the page, it does not write over what another sign-in has begun to keep.
+    const mine = this.isConnected || load()?.offer.challenge === this.at.offer.challenge
+    if (this.at.step !== 'over' && mine) store(this.at)
   }
 
   #over(): void {
@@ -251,7 +254,9 @@ export class NightlatchSignIn extends NightlatchElement {
   /** Whether the host's session has begun. Where it has not, and will not, the sign-in is over. */
   async #opened(): Promise<boolean> {
     if (this.at?.opened) return true
+    const begun = this.#begun
     const outcome = (await this.#redeeming) ?? 'late'
+    if (begun !== this.#begun || !this.isConnected) return false // its page is elsewhere by now
     if (typeof outcome !== 'string') return true
     this.#over()
     return false

@@ -5,6 +5,7 @@ import type { NightlatchElement } from '../element.ts'
 
 type Kind = Decision['decision']
 type Reason = NonNullable<Decision['reason_code']>
+type Send = (about: Case, decision: Omit<Decision, 'case_version'>) => Promise<void>
 
 /** What each state leaves to decide. */
 const open: Partial<Record<Case['state'], Kind[]>> = {
@@ -27,10 +28,10 @@ export class DecisionForm {
   #reason: Reason | '' = ''
   #note = ''
   readonly #host: NightlatchElement
-  readonly #send: (decision: Omit<Decision, 'case_version'>) => Promise<void>
+  readonly #send: Send
 
   /** send takes the decision to the service. */
-  constructor(host: NightlatchElement, send: (decision: Omit<Decision, 'case_version'>) => Promise<void>) {
+  constructor(host: NightlatchElement, send: Send) {
     this.#host = host
     this.#send = send
   }
@@ -123,7 +124,7 @@ export class DecisionForm {
       }
       return
     }
-    void this.#send({
+    void this.#send(c, {
       decision: kind,
       ...(kind === 'approve' ? { identity_matches: true } : {}),
       ...(this.#reason ? { reason_code: this.#reason } : {}),

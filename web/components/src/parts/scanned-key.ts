@@ -33,13 +33,13 @@ export class ScannedKey {
       ${o.moving ? host.paragraph(host.say('P2.body')) : nothing}
       ${host.paragraph(host.say(phone ? 'E1.body.phone' : 'E1.body.1'))}
       ${keyFirst ? key : nothing}
-      <img class="qr" part="qr" src=${o.setUp.qr_png} alt=${host.say('label.qr')} />
+      ${o.setUp.qr_png.startsWith('data:image/png;') ? html`<img class="qr" part="qr" src=${o.setUp.qr_png} alt=${host.say('label.qr')} />` : nothing}
       ${keyFirst ? nothing : key}
       <p class="muted">${host.sentences(host.say('E1.body.3'), host.say('E1.expires', { time: host.phrases.time(o.setUp.expires_at, host.clock()) }))}</p>
       <p class="muted" role="status">${this.#of === o.setUp.enrollment_id ? this.#said : ''}</p>
       ${host.troubles()}
       <div class="buttons" part="buttons">
-        ${phone ? html`<a class="button" part="button" href=${o.setUp.otpauth_uri}>${host.say('E1.open_app')}</a>` : nothing}
+        ${phone && o.setUp.otpauth_uri.startsWith('otpauth:') ? html`<a class="button" part="button" href=${o.setUp.otpauth_uri}>${host.say('E1.open_app')}</a>` : nothing}
         ${host.button({ label: host.say('E1.copy_key'), click: () => void this.#copy(o.setUp) })}
         ${host.button({ label: host.say(o.moving ? 'P2.cancel' : 'E1.cancel'), action: 'cancel', click: o.cancel })}
         ${host.button({ label: host.say(o.moving ? 'P2.next' : 'E1.next'), kind: 'main', click: o.next })}
