@@ -68,11 +68,11 @@ func (e embedded) counters() countersResponse {
 }
 
 func (e embedded) stream(ctx context.Context, log *slog.Logger, mails sendMails) error {
-	history := notify.Versions(notify.Sinks{History: e, Mails: mails})
+	history := notify.Versions(notify.Sinks{History: e, Mails: mails}, log)
 	return e.Stream(ctx, func(ctx context.Context, batch []twofactor.Version) error {
 		err := history(ctx, batch)
 		if err != nil && ctx.Err() == nil {
-			log.ErrorContext(ctx, "history not written; it is tried again", "cause", err)
+			log.ErrorContext(ctx, "versions not taken; they come again", "cause", err)
 		}
 		return err
 	})

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -295,7 +296,7 @@ func (s *scene) history(kind string) (found []map[string]any) {
 		s.delivered = v
 		news = append(news, twofactor.Version{User: twofactor.UserID(s.user), Version: v, Events: s.versions[v]})
 	}
-	if err := notify.Versions(notify.Sinks{History: s.store})(s.t.Context(), news); err != nil {
+	if err := notify.Versions(notify.Sinks{History: s.store}, slog.New(slog.DiscardHandler))(s.t.Context(), news); err != nil {
 		s.t.Fatal(err)
 	}
 	a := s.want(s.session().asking(map[string]string{"limit": "200"}), "GET /v1/history", "", 200, "")

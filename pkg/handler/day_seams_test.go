@@ -246,7 +246,7 @@ func again[T any](d *day, delivered *[][]T, batch []T, deliver func([]T) bool) {
 
 // versionStream delivers versions as the embedded store does.
 func (d *day) versionStream() func(context.Context, []twofactor.Version) error {
-	function := notify.Versions(d.sinks())
+	function := notify.Versions(d.sinks(), d.deps.Log)
 	var delivered [][]twofactor.Version
 	return func(ctx context.Context, batch []twofactor.Version) error {
 		once := func(batch []twofactor.Version) bool {

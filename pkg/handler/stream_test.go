@@ -3,6 +3,7 @@ package handler_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestUserSeesTheGap(t *testing.T) {
 		t.Fatalf("no two sign-ins in %+v", all)
 	}
 	lost := all[second]
-	deliver := notify.Versions(notify.Sinks{History: w.store})
+	deliver := notify.Versions(notify.Sinks{History: w.store}, slog.New(slog.DiscardHandler))
 	show := func() (shown []string) {
 		a := w.want(w.session("alice").asking(map[string]string{"limit": "200"}), "GET /v1/history", "", 200, "")
 		for _, e := range a.Body["events"].([]any) {

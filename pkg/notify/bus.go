@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -115,8 +116,8 @@ func put(ctx context.Context, client *eventbridge.Client, waiting []entry) map[t
 }
 
 // Detail is what the bus is told of an event. Who did it is a role and not a name; an address on the network is told of
-// users and of hosts, which know it anyway, and not of those who work for the service. A reason is a code: what people have
-// written stays in the history.
+// users and of hosts, which know it anyway, and not of those who work for the service. A reason is a code, and an address is
+// one: what people have written stays in the history.
 func Detail(user twofactor.UserID, e twofactor.Event) api.BusEvent {
 	d := api.BusEvent{
 		Version: api.EventVersion, ID: e.ID, User: string(user), At: e.At.UTC(), Type: string(e.Type), Outcome: string(e.Outcome),
@@ -125,8 +126,8 @@ func Detail(user twofactor.UserID, e twofactor.Event) api.BusEvent {
 	if d.Method == "" {
 		d.Method = string(twofactor.MethodNone)
 	}
-	if e.Actor == twofactor.ActorUser || e.Actor == twofactor.ActorHost {
-		d.IP = e.IP
+	if ip, err := netip.ParseAddr(e.IP); err == nil && (e.Actor == twofactor.ActorUser || e.Actor == twofactor.ActorHost) {
+		d.IP = ip.WithZone("").String() // a zone can be anything; and hosts may pass on what a header says
 	}
 	if e.Actor != twofactor.ActorOperator && isCode(e.Reason) {
 		d.Reason = e.Reason

@@ -326,7 +326,7 @@ func TestBusFails(t *testing.T) {
 					}
 					return nil
 				},
-			})(t.Context(), batch)
+			}, silent)(t.Context(), batch)
 			if err == nil || !strings.Contains(err.Error(), test.error) {
 				t.Errorf("error %v, want %q", err, test.error)
 			}
@@ -342,6 +342,31 @@ func TestBusFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBusHangs: a bus that never answers has half of the time. The mails have the rest.
+func TestBusHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		begun := time.Now()
+		var left time.Duration
+		err := notify.Versions(notify.Sinks{
+			History: &history{},
+			Bus: func(ctx context.Context, _ []twofactor.Version) map[twofactor.UserID]error {
+				<-ctx.Done()
+				return map[twofactor.UserID]error{"alice": ctx.Err()}
+			},
+			Mails: func(ctx context.Context, _ []twofactor.MailJob) error {
+				left = 10*time.Second - time.Since(begun)
+				return ctx.Err()
+			},
+		}, silent)(ctx, []twofactor.Version{version("alice", 1, twofactor.EventDisabled)})
+		if !errors.Is(err, context.DeadlineExceeded) || left != 5*time.Second {
+			t.Errorf("%v, and %v left for the mails; want 5s", err, left)
+		}
+	})
 }
 
 // TestDetail: the bus is told no names and nothing that people have written, and no addresses of those who work for the
@@ -366,6 +391,13 @@ func TestDetail(t *testing.T) {
 			`"method":"none","actor":"` + string(actor) + `",` + want + `}`
 		if err != nil || string(got) != want {
 			t.Errorf("%s: %v\n%s, want\n%s", actor, err, got, want)
+		}
+	}
+	for ip, want := range map[string]string{
+		"2001:db8::7": "2001:db8::7", "fe80::7%alice@example.com": "fe80::7", "": "", "203.0.113.7, 198.51.100.1": "", "alice@example.com": "",
+	} {
+		if got := notify.Detail("alice", twofactor.Event{IP: ip, Actor: twofactor.ActorHost}).IP; got != want {
+			t.Errorf("address %q becomes %q, want %q", ip, got, want)
 		}
 	}
 	for reason, passes := range map[string]bool{"clock_skew": true, "": true, "Because": false, "he said so": false, strings.Repeat("a", 65): false} {

@@ -3,19 +3,18 @@ package notify
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// forget erases from the history once more what a replay has brought back after its user was erased, and returns the batch
-// without it: nobody is told of it, either. It is called when the batch is in the history. So an erased event that it does not
-// find there comes later, and erases what is there then.
-func (to Sinks) forget(ctx context.Context, batch []twofactor.Version, failed map[twofactor.UserID]error) []twofactor.Version {
+// forget erases from the history once more what a replay has brought back after its user was erased, and leaves it at that:
+// nobody is told of it, either. It is called when the batch is in the history. So an erased event that it
+// does not find there comes later, and erases what is there then.
+func (to Sinks) forget(ctx context.Context, versions []twofactor.Version, failed map[twofactor.UserID]error) {
 	var mu sync.Mutex
 	erased := map[twofactor.UserID]int64{} // the version that did
-	for user, err := range each(batch, func(user twofactor.UserID, versions []twofactor.Version) error {
+	for user, err := range each(versions, func(user twofactor.UserID, versions []twofactor.Version) error {
 		e, err := to.erasedAfter(ctx, user, versions[0].Events[0])
 		if err != nil || e.ID == "" {
 			return err
@@ -27,7 +26,7 @@ func (to Sinks) forget(ctx context.Context, batch []twofactor.Version, failed ma
 	}) {
 		failed[user] = fmt.Errorf("notify: erasing history: %w", err)
 	}
-	return slices.DeleteFunc(batch, func(v twofactor.Version) bool { return failed[v.User] != nil || v.Version < erased[v.User] })
+	leave(versions, func(v twofactor.Version) bool { return failed[v.User] != nil || v.Version < erased[v.User] })
 }
 
 // erasedAfter returns the last erased event in a user's history after the given one; the zero event if there is none.

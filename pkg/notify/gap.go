@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
@@ -37,7 +36,7 @@ func (to Sinks) noteGaps(ctx context.Context, user twofactor.UserID, versions []
 		return nil
 	}
 	for _, gap := range gaps { // before they are there: then they are not found again
-		to.logger().ErrorContext(ctx, gapFound, "version", gap.Version(), "at", gap.At)
+		to.log.ErrorContext(ctx, gapFound, "version", gap.Version(), "at", gap.At)
 	}
 	return to.History.Append(ctx, user, gaps)
 }
@@ -68,12 +67,4 @@ func (to Sinks) lost(ctx context.Context, user twofactor.UserID, version int64, 
 		}
 		after = events[len(events)-1]
 	}
-}
-
-// logger is where a gap is told.
-func (to Sinks) logger() *slog.Logger {
-	if to.log != nil {
-		return to.log
-	}
-	return slog.Default()
 }

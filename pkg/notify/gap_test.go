@@ -119,7 +119,7 @@ func TestGap(t *testing.T) {
 			if err := store.Append(t.Context(), "a", test.history); err != nil {
 				t.Fatal(err)
 			}
-			if err := notify.Versions(notify.Sinks{History: store})(t.Context(), test.batch); err != nil {
+			if err := notify.Versions(notify.Sinks{History: store}, silent)(t.Context(), test.batch); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(test.want, store.gaps("a"), cmpopts.EquateEmpty()); diff != "" {
@@ -194,7 +194,7 @@ func TestGapIsSeen(t *testing.T) {
 		if err := d.Decode(&l); err != nil {
 			t.Fatal(err)
 		}
-		if l.Msg != "history not written" {
+		if l.Msg != "versions not taken" {
 			lines = append(lines, l)
 		}
 	}
@@ -220,7 +220,7 @@ func TestCouldNotLook(t *testing.T) {
 			}
 			return nil
 		}}
-		if err := notify.Versions(notify.Sinks{History: store})(t.Context(), versions[1:]); !errors.Is(err, errFault) {
+		if err := notify.Versions(notify.Sinks{History: store}, silent)(t.Context(), versions[1:]); !errors.Is(err, errFault) {
 			t.Errorf("error %v, want the fault", err)
 		}
 		if len(store.events["a"]) > 0 {
@@ -243,7 +243,7 @@ func TestGapComesFirst(t *testing.T) {
 			}
 			return nil
 		}}
-		deliver := notify.Versions(notify.Sinks{History: store})
+		deliver := notify.Versions(notify.Sinks{History: store}, silent)
 		if err := deliver(t.Context(), versions[1:]); !errors.Is(err, errFault) {
 			t.Errorf("error %v, want the fault", err)
 		}
@@ -373,7 +373,7 @@ func twoAtOnce(t *testing.T, there, batch, next []twofactor.Version, want []stri
 	}
 	begin := func(batch []twofactor.Version) *run {
 		r := &run{turns{store, make(chan struct{}), make(chan struct{})}, make(chan error, 1), batch}
-		go func() { r.ended <- notify.Versions(notify.Sinks{History: r.turns})(t.Context(), batch) }()
+		go func() { r.ended <- notify.Versions(notify.Sinks{History: r.turns}, silent)(t.Context(), batch) }()
 		return r
 	}
 	waiting := func(r *run) bool { // or done
@@ -452,7 +452,7 @@ func TestGapIffLost(t *testing.T) {
 			}
 			return nil
 		}}
-		deliver := notify.Versions(notify.Sinks{History: store})
+		deliver := notify.Versions(notify.Sinks{History: store}, silent)
 		repeats := rapid.IntRange(0, 6).Draw(t, "repeats")
 		var at, furthest [2]int
 		for at[0] < len(shards[0]) || at[1] < len(shards[1]) {

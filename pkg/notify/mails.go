@@ -38,7 +38,10 @@ func MailJobs(v twofactor.Version) []twofactor.MailJob {
 			continue
 		}
 		for _, m := range mailsOf(e) {
-			m.User, m.Event, m.At, m.IP = v.User, e.ID, e.At, e.IP
+			m.User, m.Event, m.At = v.User, e.ID, e.At
+			if e.Actor != twofactor.ActorReviewer && e.Actor != twofactor.ActorOperator { // theirs is nobody's business
+				m.IP = e.IP
+			}
 			jobs = append(jobs, m)
 		}
 	}

@@ -134,7 +134,7 @@ func TestHistory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := &history{}
-			if err := notify.Versions(notify.Sinks{History: store})(t.Context(), test.batch); err != nil {
+			if err := notify.Versions(notify.Sinks{History: store}, silent)(t.Context(), test.batch); err != nil {
 				t.Fatal(err)
 			}
 			if got := store.ids(); len(got)+len(test.want) > 0 && !cmp.Equal(got, test.want) {
@@ -160,7 +160,7 @@ func TestFailureFailsTheBatch(t *testing.T) {
 				}
 				return nil
 			}}
-			deliver := notify.Versions(notify.Sinks{History: store})
+			deliver := notify.Versions(notify.Sinks{History: store}, silent)
 			if err := deliver(t.Context(), batch); !errors.Is(err, errFault) {
 				t.Errorf("%s fails, stored %t: error %v, want the fault", write, stored, err)
 			}
@@ -188,7 +188,7 @@ func TestEveryFailureIsTold(t *testing.T) {
 	store := &history{fault: func(user twofactor.UserID, _ string, _ bool) error {
 		return map[twofactor.UserID]error{"a": one, "b": two}[user]
 	}}
-	err := notify.Versions(notify.Sinks{History: store})(t.Context(), []twofactor.Version{version("a", 1, login), version("b", 1, login)})
+	err := notify.Versions(notify.Sinks{History: store}, silent)(t.Context(), []twofactor.Version{version("a", 1, login), version("b", 1, login)})
 	if !errors.Is(err, one) || !errors.Is(err, two) {
 		t.Errorf("error %v, want both", err)
 	}
@@ -206,7 +206,7 @@ func TestDelivery(t *testing.T) {
 			stream = append(stream, version(user, int64(i+1), types...))
 		}
 		plain := &history{}
-		if err := notify.Versions(notify.Sinks{History: plain})(t.Context(), stream); err != nil {
+		if err := notify.Versions(notify.Sinks{History: plain}, silent)(t.Context(), stream); err != nil {
 			t.Fatal(err)
 		}
 
@@ -222,7 +222,7 @@ func TestDelivery(t *testing.T) {
 			}
 			return nil
 		}}
-		deliver := notify.Versions(notify.Sinks{History: store})
+		deliver := notify.Versions(notify.Sinks{History: store}, silent)
 		repeats := rapid.IntRange(0, 5).Draw(t, "repeats")
 		for at := 0; at < len(stream); {
 			end := rapid.IntRange(at+1, len(stream)).Draw(t, "end")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -23,27 +24,30 @@ type Decode func(events.DynamoDBEventRecord) (version twofactor.Version, ok bool
 func Records(to Sinks, decode Decode, log *slog.Logger) func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 	to.log = log
 	return func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-		to := to // of this batch
-		var batch []twofactor.Version
+		var taken batch
 		of := make([]twofactor.UserID, len(e.Records)) // whose version it is; empty if it holds none
 		bad := make([]bool, len(e.Records))
 		for i, r := range e.Records {
 			v, ok, err := decode(r)
-			to.replayed = to.replayed || r.EventSource == replaySource
+			replayed := r.EventSource == replaySource
+			taken.replayed = taken.replayed || replayed
 			switch {
 			case err != nil: // says what is wrong, not what the record holds
-				bad[i] = r.EventSource == replaySource || to.park(ctx, r) != nil // what is replayed is parked already
+				bad[i] = replayed || to.park(ctx, r) != nil // what is replayed is parked already
 				log.ErrorContext(ctx, "record not decoded", "event", r.EventID, "sequence", r.Change.SequenceNumber, "parked", !bad[i], "cause", err)
 			case ok:
 				of[i] = v.User
-				batch = append(batch, v)
+				taken.versions = append(taken.versions, v)
+			}
+			if !slices.Contains(bad, true) {
+				taken.comesAgain = len(taken.versions)
 			}
 		}
 		ctx, cancel := inTime(ctx)
 		defer cancel()
-		failed := to.writeAll(ctx, batch)
+		failed := to.writeAll(ctx, taken)
 		for _, err := range failed {
-			log.ErrorContext(ctx, "history not written", "cause", err)
+			log.ErrorContext(ctx, "versions not taken", "cause", err)
 		}
 		report := events.DynamoDBEventResponse{BatchItemFailures: []events.DynamoDBBatchItemFailure{}}
 		for i, r := range e.Records {

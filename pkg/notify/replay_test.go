@@ -267,7 +267,7 @@ func TestReplayLarge(t *testing.T) {
 	_, err := notify.Replay(s.bucket(), decodeKept, func(_ context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		sizes = append(sizes, len(written(e)))
 		return events.DynamoDBEventResponse{}, nil
-	}, slog.New(slog.DiscardHandler))(t.Context(), false)
+	}, silent)(t.Context(), false)
 	if err != nil || len(sizes) != 4 || slices.Max(sizes) > 4<<20+1000 {
 		t.Errorf("batches of %v bytes, %v; want 4 of 3 MB", sizes, err)
 	}
@@ -284,7 +284,7 @@ func TestReplayInTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		n := &taker{}
-		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, slog.New(slog.DiscardHandler))(ctx, false)
+		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(ctx, false)
 		if want := (api.ReplayResponse{Objects: 6, Records: 6, Taken: 6, Removed: 6, More: true}); err != nil || got != want {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
@@ -318,7 +318,7 @@ func TestReplayed(t *testing.T) {
 			return nil
 		},
 		Park: func(context.Context, events.DynamoDBEventRecord) error { parked++; return nil },
-	}, decodeKept, slog.New(slog.DiscardHandler))
+	}, decodeKept, silent)
 	s := &shelf{objects: map[string]string{
 		"1": given(kept("alice", 4), kept("alice", 6), kept("damaged", 1)), "2": written(kept("alice", 3)), "3": written(kept("bob", 1)),
 	}}
@@ -332,7 +332,7 @@ func TestReplayed(t *testing.T) {
 		return undecoded(r)
 	}, func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		return function(ctx, e)
-	}, slog.New(slog.DiscardHandler))(t.Context(), false)
+	}, silent)(t.Context(), false)
 	if want := (api.ReplayResponse{Objects: 3, Records: 5, Taken: 4, Removed: 2}); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
