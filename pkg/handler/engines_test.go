@@ -48,7 +48,7 @@ func openBolt(t testing.TB) engine {
 
 func openDynamoDB(t testing.TB) engine {
 	t.Helper()
-	return withKeys(t, openTables(t, newTables(t), http.NewBuildableClient())) // without a timeout: this machine may be busy
+	return withKeys(t, openTables(t, newTables(t), http.NewBuildableClient()))
 }
 
 // newTables makes tables in a DynamoDB on this machine.
@@ -62,14 +62,14 @@ func newTables(t testing.TB) dynamostore.Tables {
 	return tables
 }
 
-// openTables is a store in them, which are reached through client.
+// openTables is a store in them, which are reached through client. It has time: this machine may be busy.
 func openTables(t testing.TB, tables dynamostore.Tables, client dynamodb.HTTPClient) *dynamostore.Store {
 	t.Helper()
 	cfg := aws.Config{
 		Region: "eu-central-1", BaseEndpoint: aws.String(needs.DynamoDBLocal(t)),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
-	return dynamostore.New(cfg, tables, func(o *dynamodb.Options) { o.HTTPClient = client })
+	return dynamostore.New(cfg, tables, func(o *dynamodb.Options) { o.HTTPClient = client }, dynamostore.Patient)
 }
 
 func withKeys(t testing.TB, store engine) engine {
