@@ -25,6 +25,7 @@ export class Application extends Panel {
 
   #leaveSite: (() => void) | undefined
   #siteOf = ''
+  #shown = '' // which page
 
   override connectedCallback(): void {
     super.connectedCallback()
@@ -45,8 +46,18 @@ export class Application extends Panel {
     return route.page === 'link' || route.page === 'thanks' || (route.page === 'reviews' && lab.stage.at === 'home')
   }
 
+  /** On another page, whoever has no mouse goes on where it begins. The elements see to that by themselves. */
+  #arrive(): void {
+    const before = this.#shown
+    this.#shown = this.#onSite ? 'site' : lab.stage.at
+    if (before === '' || before === this.#shown || document.activeElement !== document.body) return
+    const begins = this.querySelector<HTMLElement>('.screen h3') ?? this.querySelector<HTMLElement>('.tabs [aria-current]')
+    begins?.focus()
+  }
+
   protected override updated(changed: PropertyValues): void {
     super.updated(changed)
+    this.#arrive()
     // The site's pages are made anew for another language, other words or another person; from page to page they go by themselves.
     const of = this.#onSite ? [lab.lang, lab.preset, lab.stage.at === 'home' ? lab.stage.session : ''].join() : ''
     if (of === this.#siteOf && (!of || this.#leaveSite)) return
@@ -94,7 +105,7 @@ export class Application extends Panel {
   #passwordPage(): TemplateResult {
     const reviewing = routeOf(location.hash).page === 'reviews'
     return html`<form class="card" lang="en" @submit=${this.#login}>
-      <h3>${w.signIn}</h3>
+      <h3 tabindex="-1">${w.signIn}</h3>
       ${reviewing ? html`<div class="notice"><p>${w.reviewersOnly}</p><p><button type="button" class="small" aria-disabled=${this.busy} @click=${this.#review}>${w.reviewer}</button></p><p>${w.reviewerAbout}</p></div>` : nothing}
       ${this.link ? html`<p class="notice">${w.linkHeld}</p>` : nothing}
       <fieldset class="chips"><legend>${w.fill}</legend>
@@ -124,7 +135,7 @@ export class Application extends Panel {
     return html`
       <nav class="tabs" lang="en" aria-label=${w.name}>${tab('home', w.home)}${tab('security', w.place[lab.preset])}${reviewer ? html`<a href="#/reviews">${w.console}</a>` : nothing}</nav>
       ${this.page === 'home'
-        ? html`<section class="card" lang="en"><h3>${w.hello} <bdi>${name(stage.user)}</bdi></h3>
+        ? html`<section class="card" lang="en"><h3 tabindex="-1">${w.hello} <bdi>${name(stage.user)}</bdi></h3>
             <h4>${w.orders}</h4><ul class="orders">${w.order.map((o) => html`<li><span>${o}</span><span class="quiet">${w.shipped}</span></li>`)}</ul></section>`
         : html`${keyed(stage.session + lab.lang, html`<nightlatch-security-card
             .app=${w.name} .preset=${lab.preset} .clock=${lab.now} .fetch=${lab.fetch} .session=${stage.session} .account=${stage.user} .support=${'support@example.com'} .grant=${stage.grant ?? ''}
