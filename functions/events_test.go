@@ -129,6 +129,9 @@ func TestSamples(t *testing.T) {
 		}
 	}
 	decode[struct{}](t, "sweep")
+	if in := decode[api.KeysRequest](t, "keys"); in.Operation != "rotate" {
+		t.Errorf("events/keys.json: %+v", in)
+	}
 	if in := decode[api.AdminRequest](t, "admin"); in.Operation == "" || in.User == "" || in.Operator == "" || in.Reason == "" {
 		t.Errorf("events/admin.json: %+v", in)
 	}
@@ -217,6 +220,10 @@ func TestPrograms(t *testing.T) {
 	var mailed events.SQSEventResponse
 	if err := w.functions["mailer"].call(decode[events.SQSEvent](t, "mailer"), timeout, &mailed); err != nil || mailed.BatchItemFailures == nil || len(mailed.BatchItemFailures) > 0 {
 		t.Errorf("mailer, for somebody without an address: %v, %v", mailed, err)
+	}
+	var rotated api.KeysResponse
+	if err := w.functions["keys"].call(decode[api.KeysRequest](t, "keys"), timeout, &rotated); err != nil || len(rotated.Done) > 0 {
+		t.Errorf("keys, with keysets that are new: %+v, %v", rotated, err)
 	}
 	order := decode[api.AdminRequest](t, "admin")
 	var told api.StatusResponse

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 )
 
@@ -29,6 +30,7 @@ type gate struct {
 	mails   []string // the MIME of those that SES has taken
 	told    []string // the details of the events that EventBridge has taken
 	instead http.HandlerFunc
+	passes  func(*http.Request) bool
 }
 
 func newGate(tb testing.TB, service string, names map[string]string) *gate {
@@ -46,11 +48,24 @@ func (g *gate) answer(f http.HandlerFunc) {
 	g.instead = f
 }
 
+// only lets those requests through from now on, and ends the connection of all others; nil: it lets all through.
+func (g *gate) only(these func(*http.Request) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.passes = these
+}
+
 // permissions lists what the function has asked for.
 func (g *gate) permissions() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Sorted(maps.Keys(g.asked))
+	asked := maps.Clone(g.asked)
+	for _, of := range []string{"accounts GetItem", "accounts PutItem"} {
+		if asked[of] { // any item
+			delete(asked, of+" "+dynamostore.Sentinel)
+		}
+	}
+	return slices.Sorted(maps.Keys(asked))
 }
 
 // taken are the mails that went through it and arrived.
@@ -75,6 +90,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	g.asked[g.permission(r, body)] = true
 	instead := g.instead
+	if g.passes != nil && !g.passes(r) {
+		instead = hangUp
+	}
 	g.mu.Unlock()
 	if instead != nil {
 		instead(w, r)
@@ -131,7 +149,7 @@ func (g *gate) permission(r *http.Request, body []byte) string {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var request struct {
 		TableName, IndexName string
-		Key                  map[string]struct{ S string }
+		Key, Item            map[string]struct{ S string }
 		EncryptionContext    map[string]string
 		QueueUrl, SecretId   string
 		Entries              []struct{ EventBusName string }
@@ -150,8 +168,11 @@ func (g *gate) permission(r *http.Request, body []byte) string {
 		if request.IndexName != "" {
 			name += " " + request.IndexName
 		}
-		if name == "config" { // whose items are a function's one by one
-			return strings.Join([]string{name, operation, request.Key["name"].S}, " ")
+		switch key := request.Key["name"].S + request.Item["name"].S; {
+		case name == "config": // whose items are a function's one by one
+			return strings.Join([]string{name, operation, key}, " ")
+		case request.Key["user"].S+request.Item["user"].S == dynamostore.Sentinel:
+			return strings.Join([]string{name, operation, dynamostore.Sentinel}, " ")
 		}
 		return name + " " + strings.TrimSuffix(operation, "Batch") // one permission is for one message and for ten
 	}

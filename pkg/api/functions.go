@@ -61,6 +61,8 @@ var functions = []Function{
 	// One round has ended when the next begins.
 	{"sweep", TriggerSchedule, memory, 4 * time.Minute, 5 * time.Minute},
 	{"mail-feedback", TriggerFeedback, memory, timeout, 0},
+	// What is due is done half a day late at most. A day's wait is a day and a half then.
+	{"keys", TriggerDeployment, memory, time.Minute, 12 * time.Hour},
 	// A replay reads for half of its time and hands on in the other half, 64 MB at most.
 	{"admin", TriggerOperator, memory, 5 * time.Minute, 0},
 }

@@ -16,7 +16,7 @@ func (f Function) Permissions() []string {
 	return may
 }
 
-// Opens returns the purposes of the keysets that the function opens. The slice is the caller's.
+// Opens returns the purposes of the keysets that the function opens. What keys may do with keysets is in its permissions. The slice is the caller's.
 func (f Function) Opens() []string { return slices.Clone(opens[f.Name]) }
 
 // opens are the keysets that each function opens.
@@ -52,7 +52,22 @@ var permissions = map[string][]string{
 	"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
 	"sweep":            {"accounts GetItem", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
 	"mail-feedback":    {"accounts GetItem", "accounts PutItem"},
+	"keys": slices.Concat([]string{
+		"accounts GetItem \tsentinel", "accounts PutItem \tsentinel", "config GetItem jwks", "config PutItem jwks",
+	}, each("config GetItem keyset/"), each("config PutItem keyset/"), each("kms Decrypt "), each("kms Encrypt ")),
 	"admin": {
 		"accounts GetItem", "accounts PutItem", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
 	},
+}
+
+// purposes are those of all keysets.
+var purposes = []string{"totp", "contact", "codes", "links", "ids", "challenge", "signing"}
+
+// each is a permission for every keyset.
+func each(permission string) []string {
+	all := slices.Clone(purposes)
+	for i := range all {
+		all[i] = permission + all[i]
+	}
+	return all
 }

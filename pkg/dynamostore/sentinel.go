@@ -35,13 +35,19 @@ func (s *Store) prove(ctx context.Context) error {
 	if s.proven.Load() {
 		return nil
 	}
-	found, err := s.get(ctx, s.tables.Accounts, keyUser, Sentinel)
+	found, err := s.HasSentinel(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("sentinel: %w", err)
-	case found == nil:
+	case !found:
 		return failed(s.tables.Accounts, ErrNoSentinel)
 	}
 	s.proven.Store(true)
 	return nil
+}
+
+// HasSentinel says whether the accounts table is marked as one.
+func (s *Store) HasSentinel(ctx context.Context) (bool, error) {
+	found, err := s.get(ctx, s.tables.Accounts, keyUser, Sentinel)
+	return found != nil, err
 }

@@ -38,13 +38,8 @@ func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse
 			return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, "dry_run: is for a replay only")
 		}
 	}
-	for field, text := range map[string]string{"operator": in.Operator, "reason": in.Reason} {
-		if text == "" {
-			return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, field+": is missing: it is recorded")
-		}
-		if err := short(field, text); err != nil {
-			return api.AdminResponse{}, err
-		}
+	if err := named(in.Operator, in.Reason); err != nil {
+		return api.AdminResponse{}, err
 	}
 	req := twofactor.Request{ID: twofactor.RandomDigest()}
 	by := twofactor.Operator{Name: in.Operator, Reason: in.Reason}
@@ -64,6 +59,19 @@ func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse
 	}
 	status, err := d.status(ctx, call{User: user}, nothing{})
 	return api.AdminResponse{StatusResponse: &status}, err
+}
+
+// named refuses what nobody does, or for no reason.
+func named(operator, reason string) error {
+	for _, told := range [][2]string{{"operator", operator}, {"reason", reason}} {
+		if told[1] == "" {
+			return api.NewProblem(api.CodeInvalidRequest, told[0]+": is missing: it is recorded")
+		}
+		if err := short(told[0], told[1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replay has notify take what it could not take before. It touches no account, so what remains of it is in the log: who, why,

@@ -1,0 +1,108 @@
+package handler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/aws/aws-lambda-go/cfn"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+)
+
+// KeyDeps are what the function keys stands on. P is a purpose, S what a rotation has done to its keyset.
+type KeyDeps[P, S ~string] struct {
+	Exist   func(context.Context) (bool, error) // whether there is any keyset
+	Create  func(context.Context) error         // each that is missing
+	Marked  func(context.Context) (bool, error) // whether the accounts table has its sentinel
+	Mark    func(context.Context) error
+	Rotate  func(context.Context) (map[P]S, error)       // what is due
+	Renew   func(context.Context, ...P) (map[P]S, error) // what is not due yet
+	Answers *http.Client                                 // to CloudFormation
+	Log     *slog.Logger
+}
+
+// Keys returns the function that a deployment runs as a custom resource of CloudFormation, with each stack that is created or
+// updated, and that a schedule runs with an [api.KeysRequest]. Both can be done at any time and again.
+func Keys[P, S ~string](d KeyDeps[P, S]) func(context.Context, json.RawMessage) (api.KeysResponse, error) {
+	return func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
+		var resource cfn.Event // has more members than are read here
+		if err := json.Unmarshal(payload, &resource); err == nil && resource.ResponseURL != "" {
+			return api.KeysResponse{}, deploy(ctx, resource, d.create, d.Answers, d.Log)
+		}
+		ctx, cancel := inTime(ctx)
+		defer cancel()
+		var in api.KeysRequest
+		if err := api.Decode(payload, &in); err != nil {
+			return api.KeysResponse{}, err
+		}
+		out, err := d.operate(ctx, in)
+		if err != nil || len(out.Done) > 0 {
+			d.Log.InfoContext(ctx, "keys", "operation", in.Operation, "operator", in.Operator, "reason", in.Reason, "done", out.Done, "cause", err)
+		}
+		return out, err
+	}
+}
+
+func (d KeyDeps[P, S]) operate(ctx context.Context, in api.KeysRequest) (api.KeysResponse, error) {
+	var done map[P]S
+	var err error
+	switch in.Operation {
+	case "create":
+		return api.KeysResponse{}, d.create(ctx)
+	case "rotate":
+		done, err = d.Rotate(ctx)
+	case "renew":
+		if err := named(in.Operator, in.Reason); err != nil {
+			return api.KeysResponse{}, err
+		}
+		if len(in.Purposes) == 0 {
+			return api.KeysResponse{}, api.NewProblem(api.CodeInvalidRequest, "purposes: are missing: of which keysets there is to be another key")
+		}
+		purposes := make([]P, len(in.Purposes))
+		for i, p := range in.Purposes {
+			purposes[i] = P(p)
+		}
+		done, err = d.Renew(ctx, purposes...)
+	default:
+		return api.KeysResponse{}, api.NewProblem(api.CodeInvalidRequest, "operation: must be create, rotate or renew")
+	}
+	out := api.KeysResponse{Done: map[string]string{}}
+	for _, p := range slices.Sorted(maps.Keys(done)) {
+		out.Done[string(p)] = string(done[p])
+	}
+	return out, err
+}
+
+var errKeysetsLost = errors.New("the accounts table is in use, and the config table holds no keyset: it is another table, or was lost. " +
+	"New keysets would open nothing: restore the config table, or name the one that belongs to the accounts")
+
+// create makes what is missing: each keyset, what is published of one, and last of all the mark that lets the accounts be
+// used. So where the mark is, there were keysets.
+func (d KeyDeps[P, S]) create(ctx context.Context) error {
+	exist, err := d.Exist(ctx)
+	if err != nil {
+		return fmt.Errorf("whether there are keysets: %w", err)
+	}
+	if !exist {
+		marked, err := d.Marked(ctx)
+		if err != nil {
+			return fmt.Errorf("whether the accounts are in use: %w", err)
+		}
+		if marked {
+			return errKeysetsLost
+		}
+	}
+	if err := d.Create(ctx); err != nil {
+		return err
+	}
+	if err := d.Mark(ctx); err != nil {
+		return fmt.Errorf("marking the accounts table: %w", err)
+	}
+	return nil
+}
