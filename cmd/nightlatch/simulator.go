@@ -42,16 +42,15 @@ func feedback(to string, tags map[string]string) (e events.EventBridgeEvent, any
 	return e, true
 }
 
-// sender puts a mail into the inbox, and has mail-feedback hear of it where SES's simulator would tell of it. If that fails,
-// the mail comes again.
+// sender puts a mail into the inbox, after mail-feedback has heard of it where SES's simulator would tell of it: whoever sees
+// the mail sees what has come of it. If that fails, the mail comes again.
 func (s *server) sender(hear func(context.Context, events.EventBridgeEvent) error) func(context.Context, string, mail.Message, map[string]string) error {
 	return func(ctx context.Context, to string, m mail.Message, tags map[string]string) error {
-		if err := s.inbox.send(ctx, to, m, tags); err != nil {
-			return err
-		}
 		if e, any := feedback(to, tags); any {
-			return hear(ctx, e)
+			if err := hear(ctx, e); err != nil {
+				return err
+			}
 		}
-		return nil
+		return s.inbox.send(ctx, to, m, tags)
 	}
 }
