@@ -209,7 +209,8 @@ export abstract class NightlatchElement extends LitElement {
 
   /** Tells the application. Events leave the shadow tree and bubble. */
   emit(name: `nightlatch-${string}`, detail?: unknown): void {
-    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }))
+    const event = new CustomEvent(name, { detail, bubbles: true, composed: true })
+    this.dispatchEvent(event)
   }
 
   /** Renders once a second while something counts down. */
