@@ -1,19 +1,15 @@
-import { keep, kept, Refusal, type Client, type HistoryEvent, type Status } from '@nightlatch/client'
+import { Refusal, type Client, type HistoryEvent, type Status } from '@nightlatch/client'
 import { css, html, nothing, type PropertyValues, type TemplateResult } from 'lit'
 import { property, state } from 'lit/decorators.js'
 
 import { NightlatchElement } from './element.ts'
 import { BackInScreen } from './parts/back-in.ts'
 import type { Card, Screen } from './parts/card.ts'
+import { answered, isAnswered } from './parts/granted.ts'
 import { firstSetUp, heading, home, keptSetUp } from './parts/home.ts'
 import { keptMove, MoveScreen } from './parts/move.ts'
 import { RenewScreen } from './parts/renew.ts'
 import { SetUpSteps } from './parts/set-up.ts'
-
-/** Where it is kept which grant has been dealt with, so that a reload does not open it again. */
-const keptGrant = 'card.grant'
-/** By its end alone: what is kept opens nothing. */
-const endOf = (grant: string) => grant.slice(-12)
 
 /**
  * A signed-in user's two-factor authentication: turn it on and off, check it, renew the backup code, move to another phone,
@@ -172,7 +168,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
   }
 
   #openGranted(status: Status): void {
-    const grant = kept(keptGrant) === endOf(this.grant) ? '' : this.grant
+    const grant = isAnswered(this.grant) ? '' : this.grant
     if (this.open === 'new-phone') this.#move()
     else if (this.open === 'backup-code') this.#renew()
     else if (grant && status.backup_code.present) this.#move()
@@ -197,7 +193,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   home(notice = ''): void {
     this.tick(false)
-    if (this.grant) keep(keptGrant, endOf(this.grant))
+    if (this.grant) answered(this.grant)
     this.step(() => {
       this.notice = notice
       this.screen = undefined

@@ -6,6 +6,7 @@ import { NightlatchElement } from './element.ts'
 import { AfterBackup } from './parts/after-backup.ts'
 import { Asking, known, wayIn } from './parts/asking.ts'
 import { byLink, deadLink, demanded, tooLate } from './parts/doors.ts'
+import { answered } from './parts/granted.ts'
 import { redeemed, type Redeemed } from './parts/redeem.ts'
 import { SecondFactor } from './parts/second-factor.ts'
 import { SetUpSteps } from './parts/set-up.ts'
@@ -313,6 +314,11 @@ export class NightlatchSignIn extends NightlatchElement {
       setUp: () => this.#goOnSettingUp(),
       create: async (grant, key) => (await this.client.createBackupCode({ grant }, key)).backup_code,
       finish: () => this.#finish(),
+      later: () => {
+        const grant = this.at?.accepted?.grant
+        if (grant) answered(grant)
+        this.#finish()
+      },
     })
   }
 

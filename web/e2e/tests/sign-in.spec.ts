@@ -301,7 +301,10 @@ test.describe('the backup code', () => {
       const detail = await signedIn(app)
       expect(detail).toMatchObject({ state: 'enabled', method: 'backup_code' })
       expect(detail.grant).toBeTruthy()
-      expect(await kept(app)).toEqual([])
+      // It has been answered what the grant is for: the card that gets it does not ask again.
+      expect(await kept(app)).toEqual(['nightlatch.card.grant'])
+      const card = await app.mount('nightlatch-security-card', { session: detail.session, grant: detail.grant })
+      await expect(card.getByText('Enabled', { exact: true })).toBeVisible()
     })
   }
 
@@ -379,7 +382,14 @@ test.describe('the backup code', () => {
   test('B2 midphase: later, and the application has the grant', async ({ app }) => {
     const element = await useBackup(app, 'midphase', 'Recovery Token')
     await button(element, 'Later').click()
-    expect((await signedIn(app)).grant).toBeTruthy()
+    const { session, grant } = await signedIn(app)
+    expect(grant).toBeTruthy()
+    const card = await app.mount('nightlatch-security-card', { session, grant })
+    await expect(card.getByText('You have no Recovery Token.')).toBeVisible()
+    await button(card, 'Create Recovery Token').click() // with the grant: no code is asked for
+    await button(card, 'Create').click()
+    await expect(heading(card, 'Create your Recovery Token')).toBeFocused()
+    await expect(card.locator('.code-shown')).toBeVisible()
   })
 })
 

@@ -17,6 +17,8 @@ export interface AfterBackupOptions {
   setUp(): void
   create(grant: string, key: string): Promise<string>
   finish(): void
+  /** The same, and the user has said that nothing is to be done about it now. */
+  later(): void
 }
 
 /** After a sign-in with the backup code: what the policy says next (B2, B3, E5, P4). */
@@ -81,7 +83,7 @@ export class AfterBackup {
       ${host.buttons(
         { label: host.say(off ? 'B2.disable_2fa.set_up' : 'B2.require_manual_new.set_up_phone'), kind: 'main', action: 'begin', click: () => (this.#o.canGoOn() ? this.#o.setUp() : this.#o.finish()) },
         !off && { label: host.say('B2.require_manual_new.create'), action: 'create', click: () => this.create() },
-        { label: host.say(`${row}.later`), kind: 'link', click: () => this.#o.finish() },
+        { label: host.say(`${row}.later`), kind: 'link', click: () => this.#o.later() },
       )}`
   }
 
@@ -118,7 +120,7 @@ export class AfterBackup {
       ${host.troubles()}
       ${host.buttons(
         { label: host.say('B3.set_up_phone'), kind: 'main', action: 'begin', click: () => (this.#o.canGoOn() ? this.#o.setUp() : this.#o.finish()) },
-        { label: host.say('B3.have_phone'), click: () => this.#o.finish() },
+        { label: host.say('B3.have_phone'), click: () => this.#o.later() },
       )}`
   }
 
@@ -138,7 +140,7 @@ export class AfterBackup {
     return html`
       ${host.headline(host.say('E5.headline'))}
       ${this.#code === undefined
-        ? html`${this.#fetching()}${host.buttons({ label: host.say('B2.require_manual_new.later'), kind: 'link', click: () => this.#o.finish() })}`
+        ? html`${this.#fetching()}${host.buttons({ label: host.say('B2.require_manual_new.later'), kind: 'link', click: () => this.#o.later() })}`
         : html`
           ${host.paragraph(host.sentences(host.say('E5.body.1'), host.say('E5.body.2')))}
           ${this.#saved.render({ code: this.#code, account: this.#o.at().offer.account, next: { label: host.say('E5.finish'), click: () => this.#o.finish() } })}`}`
