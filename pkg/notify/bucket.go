@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/nightlatch/nightlatch/pkg/thaw"
 )
@@ -40,7 +41,11 @@ func S3(cfg aws.Config, name string, options ...func(*s3.Options)) Bucket {
 		},
 		Read: func(ctx context.Context, key string, most int) ([]byte, error) {
 			out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &name, Key: &key})
-			if err != nil {
+			var gone *types.NoSuchKey
+			switch {
+			case errors.As(err, &gone):
+				return nil, fmt.Errorf("%s: %w", key, ErrGone)
+			case err != nil:
 				return nil, err
 			}
 			defer out.Body.Close()
@@ -49,7 +54,7 @@ func S3(cfg aws.Config, name string, options ...func(*s3.Options)) Bucket {
 			case err != nil:
 				return nil, fmt.Errorf("%s: %w", key, err)
 			case len(body) > most:
-				return nil, fmt.Errorf("%s: %w", key, errObjectTooLarge)
+				return nil, fmt.Errorf("%s: %w", key, ErrTooLarge)
 			}
 			return body, nil
 		},
@@ -59,5 +64,3 @@ func S3(cfg aws.Config, name string, options ...func(*s3.Options)) Bucket {
 		},
 	}
 }
-
-var errObjectTooLarge = errors.New("larger than anything that notify is handed")

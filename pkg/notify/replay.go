@@ -22,9 +22,11 @@ const (
 	// together: Lambda takes 6 MB.
 	maxReplayed      = 100
 	maxReplayedBytes = 4 << 20
-	// maxObjects and maxObjectBytes bound what one replay reads. It has all of that in memory, to put it in order.
-	maxObjects     = 1000
-	maxObjectBytes = 64 << 20
+	// maxObjects and maxRead bound what one replay reads: it has all of that in memory, in several forms, to put it in order.
+	// maxObject is what it reads at once. An object of Lambda's holds no more than an event does, as text in JSON.
+	maxObjects = 1000
+	maxRead    = 32 << 20
+	maxObject  = 16 << 20
 )
 
 // replaySource is what a record's source is when it is replayed. The stream's own is aws:dynamodb.
@@ -34,11 +36,18 @@ const replaySource = "nightlatch:replay"
 type Bucket struct {
 	// List returns the keys of at most so many objects, and whether there are more.
 	List func(ctx context.Context, most int) (keys []string, more bool, err error)
-	// Read returns an object; it is an error if it is larger than most bytes.
+	// Read returns an object: ErrGone if there is none any more, ErrTooLarge if it has more than most bytes.
 	Read func(ctx context.Context, key string, most int) ([]byte, error)
-	// Delete removes one.
+	// Delete removes one, if it is still there.
 	Delete func(ctx context.Context, key string) error
 }
+
+var (
+	// ErrGone is returned for an object that another replay has removed.
+	ErrGone = errors.New("is not there any more")
+	// ErrTooLarge is returned for an object that is none of notify's or Lambda's.
+	ErrTooLarge = errors.New("larger than anything that notify is handed")
+)
 
 // Replay returns a function that reads the bucket back and has notify take what is there, in the order of each user's
 // versions. An object goes when notify has taken all that is in it. What cannot be decoded by this release either, and what
@@ -101,19 +110,25 @@ func (r *replay) read(ctx context.Context) error {
 		return fmt.Errorf("replay: %w", err)
 	}
 	r.told.More = more
-	left, halfTime := maxObjectBytes, halfTimeOf(ctx)
+	left, halfTime := maxRead, halfTimeOf(ctx)
 	for _, key := range keys {
 		if left <= 0 || halfTime() {
 			r.told.More = true
 			break
 		}
-		body, err := r.Read(ctx, key, maxObjectBytes)
-		if err != nil {
+		body, err := r.Read(ctx, key, maxObject)
+		switch {
+		case errors.Is(err, ErrGone):
+			continue
+		case err != nil && !errors.Is(err, ErrTooLarge):
 			return fmt.Errorf("replay: %w", err)
 		}
 		left -= len(body)
 		r.told.Objects++
-		records, err := recordsOf(body)
+		var records []events.DynamoDBEventRecord
+		if err == nil {
+			records, err = recordsOf(body)
+		}
 		if err != nil {
 			r.told.Unreadable++
 			r.log.ErrorContext(ctx, "object not read", "key", key, "cause", err)
@@ -162,32 +177,36 @@ func (r *replay) note(ctx context.Context, key string, record events.DynamoDBEve
 }
 
 // send hands the records to notify, batch after batch, until the time is over. Of a user of whom a record was not taken no
-// later one is sent.
+// later one is sent. A batch that notify breaks on is halved until it is one record, which waits; if the next breaks it as
+// well, it is notify that is broken, and nothing more is sent.
 func (r *replay) send(ctx context.Context) error {
 	ctx, cancel := inTime(ctx)
 	defer cancel()
+	var broken error // by what could not be sent
+	inARow := false  // nothing was taken since
 	held := map[twofactor.UserID]bool{}
 	waiting := slices.DeleteFunc(slices.Clone(r.records), func(one *replayed) bool { return one.cause != nil || one.taken })
-	for len(waiting) > 0 {
-		var batch []*replayed
-		size := 0
-		for len(waiting) > 0 && len(batch) < maxReplayed && (size == 0 || size+waiting[0].size <= maxReplayedBytes) {
-			one := waiting[0]
-			waiting = waiting[1:]
-			if !held[one.version.User] {
-				batch, size = append(batch, one), size+one.size
-			}
-		}
+	for most := maxReplayed; ; {
+		waiting = slices.DeleteFunc(waiting, func(one *replayed) bool { return held[one.version.User] })
+		batch := first(waiting, most)
 		if len(batch) == 0 {
-			continue
+			return broken
 		}
 		var e events.DynamoDBEvent
 		for _, one := range batch {
 			e.Records = append(e.Records, one.DynamoDBEventRecord)
 		}
 		report, err := r.invoke(ctx, e)
-		if err != nil {
-			return fmt.Errorf("replay: %w", err)
+		switch {
+		case err != nil && (ctx.Err() != nil || len(batch) == 1 && inARow):
+			return errors.Join(broken, fmt.Errorf("replay: %w", err))
+		case err != nil && len(batch) > 1:
+			most = len(batch) / 2
+			continue
+		case err != nil:
+			broken, inARow = errors.Join(broken, fmt.Errorf("replay: event %s: %w", batch[0].EventID, err)), true
+			held[batch[0].version.User] = true
+			continue
 		}
 		failed := map[string]bool{}
 		for _, f := range report.BatchItemFailures {
@@ -200,8 +219,20 @@ func (r *replay) send(ctx context.Context) error {
 				held[one.version.User] = true
 			}
 		}
+		waiting, most, inARow = waiting[len(batch):], min(2*most, maxReplayed), false
 	}
-	return nil
+}
+
+// first are the first of the records, at most so many, and no more than Lambda takes at once.
+func first(waiting []*replayed, most int) (batch []*replayed) {
+	size := 0
+	for _, one := range waiting {
+		if size += one.size; len(batch) == most || len(batch) > 0 && size > maxReplayedBytes {
+			break
+		}
+		batch = append(batch, one)
+	}
+	return batch
 }
 
 // remove removes the objects of which everything was taken.

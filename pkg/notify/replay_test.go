@@ -28,8 +28,8 @@ import (
 type shelf struct {
 	objects map[string]string
 	more    bool
-	fault   string // the call that fails
-	reading func() // before each object
+	fault   string                                     // the call that fails
+	reading func(key string, most int) (handled error) // before each object
 }
 
 func (s *shelf) bucket() notify.Bucket {
@@ -43,9 +43,11 @@ func (s *shelf) bucket() notify.Bucket {
 		List: func(context.Context, int) ([]string, bool, error) {
 			return slices.Sorted(maps.Keys(s.objects)), s.more, fails("list")
 		},
-		Read: func(_ context.Context, key string, _ int) ([]byte, error) {
+		Read: func(_ context.Context, key string, most int) ([]byte, error) {
 			if s.reading != nil {
-				s.reading()
+				if err := s.reading(key, most); err != nil {
+					return nil, err
+				}
 			}
 			return []byte(s.objects[key]), fails("read")
 		},
@@ -107,14 +109,17 @@ func given(records ...events.DynamoDBEventRecord) string {
 
 // taker is a notify that takes what it is not told to refuse.
 type taker struct {
+	invoked int
 	batches [][]string
-	refuse  string // the event id
-	whole   bool   // refuse everything by an empty identifier
-	fails   int    // the invocation that fails, from 1
+	refuse  string   // the event id
+	whole   bool     // refuse everything by an empty identifier
+	breaks  []string // by the event ids
+	fails   int      // the invocation from which on all fail, from 1
 }
 
 func (n *taker) invoke(_ context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
-	if len(n.batches)+1 == n.fails {
+	n.invoked++
+	if n.fails > 0 && n.invoked >= n.fails || slices.ContainsFunc(e.Records, func(r events.DynamoDBEventRecord) bool { return slices.Contains(n.breaks, r.EventID) }) {
 		return events.DynamoDBEventResponse{}, errFault
 	}
 	var batch []string
@@ -216,6 +221,15 @@ func TestReplay(t *testing.T) {
 			objects: maps.Clone(manyObjects), notify: taker{fails: 2}, want: api.ReplayResponse{Objects: 120, Records: 120, Taken: 100, Removed: 100},
 			batches: [][]string{ids[:100]}, left: slices.Sorted(maps.Keys(manyObjects))[:20], err: errFault,
 		},
+		"notify breaks at one record": {
+			objects: all(), notify: taker{breaks: []string{"bob@2"}}, want: api.ReplayResponse{Objects: 3, Records: 6, Taken: 4, Removed: 2},
+			batches: [][]string{{"alice@1", "alice@2"}, {"carol@7"}}, left: []string{"aws/lambda/a/1"}, err: errFault,
+		},
+		"and at another": {
+			objects: map[string]string{"1": written(kept("alice", 1)), "2": written(kept("bob", 1)), "3": written(kept("carol", 1)), "4": written(kept("zoe", 1))},
+			notify:  taker{breaks: []string{"alice@1", "carol@1"}}, want: api.ReplayResponse{Objects: 4, Records: 4, Taken: 2, Removed: 2},
+			batches: [][]string{{"bob@1"}, {"zoe@1"}}, left: []string{"1", "3"}, err: errFault,
+		},
 		"a user waits": {
 			objects: maps.Clone(manyObjects), notify: taker{refuse: "zoe@100"}, want: api.ReplayResponse{Objects: 120, Records: 120, Taken: 99, Removed: 99},
 			batches: [][]string{ids[:100]}, left: slices.Sorted(maps.Keys(manyObjects))[:21],
@@ -273,11 +287,50 @@ func TestReplayLarge(t *testing.T) {
 	}
 }
 
+// TestReplayRead: no object stops the others from being replayed, and no more is read than there is room for.
+func TestReplayRead(t *testing.T) {
+	t.Parallel()
+	objects := func() map[string]string {
+		return map[string]string{"1": written(kept("alice", 1)), "2": written(kept("bob", 1)), "3": written(kept("carol", 1))}
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want api.ReplayResponse
+	}{
+		"another replay has removed it":    {notify.ErrGone, api.ReplayResponse{Objects: 2, Records: 2, Taken: 2, Removed: 2}},
+		"somebody has put something there": {notify.ErrTooLarge, api.ReplayResponse{Objects: 3, Unreadable: 1, Records: 2, Taken: 2, Removed: 2}},
+	} {
+		s := &shelf{objects: objects(), reading: func(key string, _ int) error {
+			if key == "2" {
+				return test.err
+			}
+			return nil
+		}}
+		n := &taker{}
+		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(t.Context(), false)
+		if err != nil || got != test.want || len(s.objects) != 1 {
+			t.Errorf("%s: %+v, %v, want %+v; %d objects left", name, got, err, test.want, len(s.objects))
+		}
+	}
+
+	s, largest := &shelf{objects: map[string]string{}}, 0
+	s.reading = func(_ string, most int) error { largest = most; return nil }
+	for i := range 40 {
+		r := kept("alice", i)
+		r.Change.NewImage["rest"] = events.NewStringAttribute(strings.Repeat("a", 1<<20))
+		s.objects[fmt.Sprintf("%02d", i)] = written(r)
+	}
+	got, err := notify.Replay(s.bucket(), decodeKept, (&taker{}).invoke, silent)(t.Context(), false)
+	if want := (api.ReplayResponse{Objects: 32, Records: 32, Taken: 32, Removed: 32, More: true}); err != nil || got != want || largest != 16<<20 {
+		t.Errorf("%+v, %v; want %+v. An object of %d bytes would be read", got, err, want, largest)
+	}
+}
+
 // TestReplayInTime: half of the time is for reading, and what was read is sent. The rest is for another time.
 func TestReplayInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{objects: map[string]string{}, reading: func() { time.Sleep(time.Second) }}
+		s := &shelf{objects: map[string]string{}, reading: func(string, int) error { time.Sleep(time.Second); return nil }}
 		for i := range 30 {
 			s.objects[fmt.Sprintf("%02d", i)] = written(kept("alice", i))
 		}
