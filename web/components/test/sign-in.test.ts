@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { duration, isOpen, known, wayIn } from '../src/parts/asking.ts'
 import { identityTrouble } from '../src/parts/ends.ts'
 import { redeemed, unanswered } from '../src/parts/redeem.ts'
-import { begun, isStale } from '../src/parts/sign-in-kept.ts'
+import { begun, isStale, left } from '../src/parts/sign-in-kept.ts'
 import { supportLink } from '../src/parts/support.ts'
 
 const policy = { enforcement: 'optional', backup_use: 'reissue', reset_wait: '24h' } as Offer['policy']
@@ -109,7 +109,7 @@ describe('where a sign-in begins', () => {
 
   test('a lock lasts as long as the service says, whatever this clock shows', () => {
     const locked = offer({ locked_until: '2026-03-04T13:09:00Z' }) // told at 13:05
-    expect(begun(locked, '', 1_000).locked).toEqual({ totp: 1_000 + 4 * 60_000 })
+    expect(begun(locked, '', 1_000).locked).toEqual({ totp: { since: 1_000, until: 1_000 + 4 * 60_000 } })
   })
 
   test('it is too old after ten minutes, unless something was begun with it', () => {
@@ -164,3 +164,8 @@ test.each([
   ['+1 555 0100', undefined],
   ['', undefined],
 ])('supportLink(%s) is %s', (support, want) => expect(supportLink(support)).toBe(want))
+
+test.each([[1_000, 4_000], [3_000, 2_000], [5_000, 0], [9_000, 0], [999, 0], [-7_200_000, 0]])('left of a pause at %d', (now, want) => {
+  expect(left({ since: 1_000, until: 5_000 }, now)).toBe(want)
+  expect(left(undefined, now)).toBe(0)
+})

@@ -201,3 +201,34 @@ test('E1: a picture that is none, and a link that is none, are not followed', as
   await expect(card.locator('a[href^="javascript"]')).toHaveCount(0)
   await expect(card.locator('img')).toHaveCount(0)
 })
+
+test('X1: a clock that is put back, as people are told to, is not waited for', async ({ app }) => {
+  await app.start('standard')
+  await app.enable()
+  const page = await app.signIn()
+  await app.page.evaluate((ms) => window.bench.wind(ms), 4 * 3600_000) // four hours fast
+  for (let n = 0; n < 5; n++) {
+    await page.getByRole('textbox').fill(`00000${n}`)
+    const answered = app.page.waitForResponse('**/v1/verify')
+    await page.getByRole('textbox').press('Enter')
+    await answered
+  }
+  await expect(page.getByRole('timer')).toContainText(/in [01]:\d\d/)
+  await app.page.evaluate(() => window.bench.wind(0))
+  await expect(page.getByRole('textbox')).toBeVisible()
+})
+
+test('G2: a clock that is put back loses no backup code', async ({ app }) => {
+  await app.start('standard')
+  await app.enable()
+  const card = await app.card()
+  await app.server.wind(60)
+  await app.page.evaluate((ms) => window.bench.wind(ms), 4 * 3600_000)
+  await card.getByRole('button', { name: 'New backup code' }).click()
+  await card.getByRole('textbox').fill(app.phone.fresh())
+  await card.getByRole('button', { name: 'Create' }).click()
+  const code = await app.page.locator('.code-shown').textContent()
+  await app.page.evaluate(() => window.bench.wind(0))
+  await app.page.reload()
+  await expect(app.page.locator('.code-shown')).toHaveText(code!)
+})

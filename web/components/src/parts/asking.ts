@@ -4,6 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit'
 
 import type { NightlatchElement } from '../element.ts'
 import { denied, identityFailed, identityOver, identityTrouble, type Known } from './ends.ts'
+import { left } from './sign-in-kept.ts'
 import { contact } from './support.ts'
 
 /** A link that was asked for here. */
@@ -160,7 +161,7 @@ export class Asking {
   }
 
   #wait(asked: Asked | undefined): number {
-    return asked ? Math.max(0, asked.at + apart - this.#host.clock()) : 0
+    return left(asked && { since: asked.at, until: asked.at + apart }, this.#host.clock())
   }
 
   // R5, I1

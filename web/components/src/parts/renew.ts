@@ -60,7 +60,7 @@ export class RenewScreen implements Screen {
     const left = kept<Kept<T>>(name)
     if (left === undefined) return undefined
     const now = this.#card.clock()
-    return left.activated === this.#status.activated_at && left.at <= now && now < left.at + answeredFor ? left.what : undefined
+    return left.activated === this.#status.activated_at && now < left.at + answeredFor ? left.what : undefined
   }
 
   #keep<T>(name: string, what: T): void {

@@ -3,7 +3,7 @@ import { html, nothing, type TemplateResult } from 'lit'
 
 import type { Button, NightlatchElement } from '../element.ts'
 import { CodeForm } from './code-form.ts'
-import type { Kept, Step } from './sign-in-kept.ts'
+import { left, type Kept, type Pause, type Step } from './sign-in-kept.ts'
 import { contact } from './support.ts'
 import { skewed } from './verdicts.ts'
 
@@ -28,7 +28,7 @@ export class SecondFactor {
   readonly #forms: Record<Typed, CodeForm>
   #wrong = 0 // codes from the app, in a row
   #sent = ''
-  #used: { until: number; said: string } | undefined // the code that was typed was used before
+  #used: (Pause & { said: string }) | undefined // the code that was typed was used before
   #lifted = false // a pause is over
 
   constructor(host: NightlatchElement, options: SecondFactorOptions) {
@@ -46,8 +46,8 @@ export class SecondFactor {
 
   /** Whether something counts down. A pause that is over is lifted. */
   counts(method: Typed): boolean {
-    const { [method]: until, ...others } = this.#o.at().locked ?? {}
-    if (until === undefined) return method === 'totp' && this.#usedFor() > 0
+    const { [method]: pause, ...others } = this.#o.at().locked ?? {}
+    if (pause === undefined) return method === 'totp' && this.#usedFor() > 0
     if (this.#pause(method) > 0) return true
     this.#lifted = true
     this.#o.go(method === 'totp' ? 'code' : 'backup', { locked: others })
@@ -117,7 +117,7 @@ export class SecondFactor {
   }
 
   #usedFor(): number {
-    return this.#used ? Math.max(0, Math.ceil((this.#used.until - this.#host.clock()) / 1000)) : 0
+    return Math.ceil(left(this.#used, this.#host.clock()) / 1000)
   }
 
   // B1
@@ -159,7 +159,7 @@ export class SecondFactor {
   #locked(method: Typed): TemplateResult {
     const host = this.#host
     const { locked, offer } = this.#o.at()
-    const until = locked?.[method] ?? 0
+    const until = locked?.[method]?.until ?? 0
     const when = { time: host.phrases.time(until, host.clock()), until: host.phrases.until(until, host.clock()) }
     return html`
       ${host.headline(host.say('X1.headline'))}
@@ -178,7 +178,7 @@ export class SecondFactor {
 
   /** Seconds for which codes are refused. */
   #pause(method: Typed): number {
-    return Math.max(0, ((this.#o.at().locked?.[method] ?? 0) - this.#host.clock()) / 1000)
+    return left(this.#o.at().locked?.[method], this.#host.clock()) / 1000
   }
 
   // X2
@@ -232,12 +232,14 @@ export class SecondFactor {
         return true
       case 'code_reused': {
         const seconds = problem.retry_after ?? 30
-        this.#used = { until: host.clock() + seconds * 1000, said: host.say('L1b.body', { seconds }) }
+        const since = host.clock()
+        this.#used = { since, until: since + seconds * 1000, said: host.say('L1b.body', { seconds }) }
         return true
       }
       case 'locked': {
-        const seconds = refusal.retryAfter || (Date.parse(problem.locked_until ?? '') - host.clock()) / 1000 || 60
-        this.#o.go(app ? 'code' : 'backup', { locked: { ...this.#o.at().locked, [method]: host.clock() + seconds * 1000 } })
+        const since = host.clock()
+        const seconds = refusal.retryAfter || (Date.parse(problem.locked_until ?? '') - since) / 1000 || 60
+        this.#o.go(app ? 'code' : 'backup', { locked: { ...this.#o.at().locked, [method]: { since, until: since + seconds * 1000 } } })
         return true
       }
       case 'suspended':

@@ -28,8 +28,8 @@ export interface Kept {
   link?: string | undefined
   /** The challenge to set up under, if it is not the offer's. */
   enrol?: string | undefined
-  /** Until then codes are refused, by the element's clock; in milliseconds. */
-  locked?: { totp?: number; backup_code?: number }
+  /** How long codes are refused. */
+  locked?: { totp?: Pause; backup_code?: Pause }
   suspended?: boolean
   asked?: Asked
   /** A backup code from before it is sent until its successor is saved: sent again, it has the same answer. */
@@ -42,6 +42,20 @@ export interface Kept {
   used?: boolean
   /** The Idempotency-Key under which a new backup code is created. */
   key?: string
+}
+
+/** A time by the element's clock, in milliseconds. */
+export interface Pause {
+  since: number
+  until: number
+}
+
+/**
+ * Milliseconds that are left of a pause. None before it began: the clock was put back meanwhile, as people are told to do
+ * whose phone is fast, and it would be waited for hours. The service knows better.
+ */
+export function left(pause: Pause | undefined, now: number): number {
+  return pause && now >= pause.since ? Math.max(0, pause.until - now) : 0
 }
 
 export interface Accepted {
@@ -73,7 +87,7 @@ export function drop(): void {
 export function begun(offer: Offer, link: string, now: number): Kept {
   // How far off is what the service says is known by its own clock: the offer came with the challenge.
   const served = offer.expires_at ? Date.parse(offer.expires_at) - challengeFor : now
-  const locked = offer.locked_until ? { totp: now + Date.parse(offer.locked_until) - served } : {}
+  const locked = offer.locked_until ? { totp: { since: now, until: now + Date.parse(offer.locked_until) - served } } : {}
   return { offer, since: now, step: firstStep(offer, link), locked, suspended: offer.suspended, ...(link ? { link } : {}) }
 }
 
