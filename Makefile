@@ -68,7 +68,7 @@ test: tools ## every test, with the race detector, and what was skipped for lack
 	exit $$status
 
 lint: vulnerabilities ## format, vet, linters, known vulnerabilities
-	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l $$(git ls-files "*.go")); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(GOLANGCI_LINT) run ./...
 

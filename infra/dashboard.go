@@ -1,0 +1,140 @@
+package main
+
+import (
+	"time"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+)
+
+// dashboard shows at a glance who gets in, how quickly, and what waits.
+func dashboard(stack awscdk.Stack, data *DataStack, s *ServiceStack) {
+	board := awscloudwatch.NewDashboard(stack, text("Dashboard"), &awscloudwatch.DashboardProps{
+		DashboardName: text(s.config.Name + "-" + s.config.Region), DefaultInterval: awscdk.Duration_Days(number(1)),
+	})
+	board.AddWidgets(
+		graph("Sign-ins by outcome and method", signIns()...),
+		graph("Latency, p50", latencies(s, "p50")...),
+		graph("Latency, p99", latencies(s, "p99")...),
+	)
+	board.AddWidgets(
+		coldStarts(s),
+		graph("4xx by code", problems()...),
+		graph("Conflicts, and units per verification", append(unitsPerVerification(), ours(api.MetricConflicts))...),
+	)
+	board.AddWidgets(
+		graph("Locks", event("locked"), event("suspended"), event("unlocked")),
+		graph("Resets by state", waiting()...),
+		graph("Oldest review, in seconds", by(ours(api.MetricOldestReview), "Maximum", 5*time.Minute)),
+	)
+	board.AddWidgets(
+		graph("Iterator age", by(s.functions["notify"].alias.Metric(text("IteratorAge"), nil), "Maximum", time.Minute)),
+		graph("Queue depth", depth(*s.mails.QueueName(), "mails"), depth(*s.unsent.QueueName(), "unsent"), depth(*s.lost.QueueName(), "lost")),
+		graph("Mail sent and bounced", metric("AWS/SES", "Send"), metric("AWS/SES", "Bounce"), metric("AWS/SES", "Complaint"), metric("AWS/SES", "Reject")),
+	)
+	board.AddWidgets(
+		graph("KMS", kms(), ours(api.MetricUnopened), ours(api.MetricKeysetFailures)),
+		graph("Concurrency", concurrency(s)...),
+		graph("Tables: units", units(data)...),
+	)
+}
+
+func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.IWidget {
+	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
+		Title: &title, Left: &metrics, Width: number(8), Height: number(6), LiveData: yes(),
+	})
+}
+
+func signIns() []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, of := range []struct{ outcome, method string }{
+		{"success", "totp"}, {"success", "backup_code"}, {"success", "reset_link"}, {"failure", "totp"}, {"failure", "backup_code"}, {"failure", "reset_link"},
+	} {
+		all = append(all, labelled(outcome("login", of.outcome, of.method), of.outcome+", "+of.method))
+	}
+	return all
+}
+
+func latencies(s *ServiceStack, statistic string) []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, r := range api.Routes() {
+		all = append(all, labelled(by(routeLatency(s, r.Method, r.Path), statistic, 5*time.Minute), r.Key()))
+	}
+	return all
+}
+
+// coldStarts reads them from what Lambda writes into the logs: there is no metric of them.
+func coldStarts(s *ServiceStack) awscloudwatch.IWidget {
+	var groups []*string
+	for _, f := range functions() {
+		if len(f.Routes()) > 0 {
+			groups = append(groups, s.functions[f.Name].lambda.LogGroup().LogGroupName())
+		}
+	}
+	return awscloudwatch.NewLogQueryWidget(&awscloudwatch.LogQueryWidgetProps{
+		Title: text("Cold starts by function"), LogGroupNames: &groups, Width: number(8), Height: number(6),
+		View: awscloudwatch.LogQueryVisualizationType_TABLE,
+		QueryLines: texts(
+			`filter @type = "REPORT"`,
+			`parse @log /:.*?-service-(?<function>[A-Za-z]+?)Log/`,
+			`stats count() as calls, count(@initDuration) as cold, pct(@initDuration, 50) as p50, pct(@initDuration, 99) as p99 by function`,
+			`sort cold desc`,
+		),
+	})
+}
+
+func problems() []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, code := range api.Codes() {
+		if api.NewProblem(code, "").Status < 500 {
+			all = append(all, labelled(metric(api.MetricNamespace, api.MetricProblems, api.DimensionCode, string(code)), string(code)))
+		}
+	}
+	return all
+}
+
+// unitsPerVerification should be one of each.
+func unitsPerVerification() []awscloudwatch.IMetric {
+	of := func(name string) awscloudwatch.IMetric {
+		return labelled(by(metric(api.MetricNamespace, name, api.DimensionFunction, "verify"), "Average", 5*time.Minute), name+" of verify")
+	}
+	return []awscloudwatch.IMetric{of(api.MetricReadUnits), of(api.MetricWriteUnits)}
+}
+
+func waiting() []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, state := range []string{"identity_pending", "in_review", "approved", "ready"} {
+		all = append(all, labelled(by(metric(api.MetricNamespace, api.MetricWaiting, api.DimensionState, state), "Maximum", 5*time.Minute), state))
+	}
+	return all
+}
+
+func depth(queue, label string) awscloudwatch.IMetric {
+	return labelled(queued(queue, "ApproximateNumberOfMessagesVisible"), label)
+}
+
+// kms counts what KMS seals and opens, for the whole account: it tells no more.
+func kms() awscloudwatch.IMetric {
+	return labelled(metric("AWS/Usage", "CallCount",
+		"Class", "None", "Resource", "CryptographicOperationsSymmetric", "Service", "KMS", "Type", "API"), "sealed and opened, in the account")
+}
+
+func concurrency(s *ServiceStack) []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, f := range functions() {
+		all = append(all, by(s.functions[f.Name].lambda.Metric(text("ConcurrentExecutions"), nil), "Maximum", time.Minute))
+	}
+	return all
+}
+
+func units(data *DataStack) []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, table := range tables(data) {
+		for _, name := range []string{"ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"} {
+			all = append(all, labelled(tableMetric(table.name, name), table.id+", "+name))
+		}
+	}
+	return all
+}

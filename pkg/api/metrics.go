@@ -1,0 +1,43 @@
+package api
+
+// MetricNamespace is where CloudWatch keeps what the functions count, by the embedded metric format.
+const MetricNamespace = "Nightlatch"
+
+// The metrics that the functions write, as the alarms and the dashboard of the CDK stack read them. None has a user in it: a
+// metric's dimensions are names that this repository knows.
+const (
+	// MetricEvents counts the events of accounts, by DimensionType, DimensionOutcome and DimensionMethod; and all of a type by
+	// DimensionType alone. Notify writes it when it takes an event to the history for the first time.
+	MetricEvents = "Events"
+	// MetricOperatorActions counts what operators did, without a dimension.
+	MetricOperatorActions = "OperatorActions"
+	// MetricProblems counts the problems that requests are answered with, by DimensionCode.
+	MetricProblems = "Problems"
+	// MetricConflicts counts the writes that lost to another one and were decided again, without a dimension.
+	MetricConflicts = "Conflicts"
+	// MetricReadUnits and MetricWriteUnits are what a request has consumed of the tables, by DimensionFunction.
+	MetricReadUnits  = "ReadUnits"
+	MetricWriteUnits = "WriteUnits"
+	// MetricUnopened counts the secrets that their keyset did not open, and MetricKeysetFailures the keysets that could not be
+	// read or opened, without a dimension.
+	MetricUnopened       = "Unopened"
+	MetricKeysetFailures = "KeysetFailures"
+	// MetricWebhooksRefused counts the webhooks whose signature was wrong or stale, without a dimension.
+	MetricWebhooksRefused = "WebhooksRefused"
+	// MetricUnexpected counts the users whom a host believed to have 2FA, and who have none, without a dimension.
+	MetricUnexpected = "Unexpected"
+	// MetricWaiting is how many resets wait, by DimensionState, and MetricOldestReview the age in seconds of the oldest that
+	// waits for a reviewer, 0 if there is none, without a dimension. Each sweep writes both.
+	MetricWaiting      = "Waiting"
+	MetricOldestReview = "OldestReview"
+)
+
+// The dimensions of metrics.
+const (
+	DimensionType     = "Type"     // of an event, as in the history
+	DimensionOutcome  = "Outcome"  // success or failure
+	DimensionMethod   = "Method"   // of a sign-in: totp, backup_code, reset_link or none
+	DimensionCode     = "Code"     // of a problem
+	DimensionFunction = "Function" // as in Functions
+	DimensionState    = "State"    // of a reset
+)
