@@ -133,10 +133,14 @@ type Request struct {
 
 // record adds an event to the transition. Its id follows from the version, so that it is the same however often it
 // is delivered. It begins with a letter that no id of [Service.HostSaw] has: what the host saw in the same millisecond
-// sorts before what followed from it.
+// sorts before what followed from it. Its time is never before that of the events before, although this process's clock may
+// be behind that of another: the history is in the order of versions, and an erasure comes after all that it erases.
 func (a *Account) record(req Request, now time.Time, e Event) {
 	e.ID = fmt.Sprintf("%s%02d", idPrefix(a.Version), len(a.Events))
 	e.At = now
+	if a.Past != nil && now.Before(a.Past.At) {
+		e.At = a.Past.At
+	}
 	e.IP = cut(req.IP, maxNote)
 	e.UserAgent = cut(req.UserAgent, maxUserAgent)
 	e.Reason = cut(e.Reason, maxNote)
