@@ -14,6 +14,8 @@ type Step = 'looking' | 'identity' | 'cancel' | 'sign_in' | 'thanks' | 'kept' | 
 interface Kept {
   token: string
   reference?: string
+  /** How often the identity check could be tried: when it is less, one has failed. */
+  tries?: number
 }
 
 const name = 'recovery'
@@ -59,8 +61,10 @@ export class NightlatchRecovery extends NightlatchElement {
   protected override willUpdate(changed: PropertyValues): void {
     super.willUpdate(changed)
     if (!changed.has('token') && !changed.has('purpose') && this.hasUpdated) return
-    if (this.purpose === 'thanks') this.at = 'thanks'
-    else void this.updateComplete.then(() => this.#look())
+    if (this.purpose === 'thanks') {
+      this.at = 'thanks'
+      void this.updateComplete.then(() => this.#comeBack())
+    } else void this.updateComplete.then(() => this.#look())
   }
 
   #look(): void {
@@ -74,11 +78,25 @@ export class NightlatchRecovery extends NightlatchElement {
     this.step(() => (this.at = 'looking'))
     void this.#ask('look', async () => {
       const about = await this.client.showResetLink(token)
-      keep(name, { token, reference: about.reference } satisfies Kept)
+      keep(name, { token, reference: about.reference, tries: about.tries_left } satisfies Kept)
       this.step(() => {
         this.about = about
         this.at = about.purpose
       })
+    })
+  }
+
+  /** From the identity check. If the service has heard that it failed, it can be tried again at once; if not yet, the mail says so. */
+  async #comeBack(): Promise<void> {
+    const before = kept<Kept>(name)
+    if (before?.tries === undefined) return
+    const about = await this.client.showResetLink(before.token).catch(() => undefined)
+    if (!about || this.at !== 'thanks' || about.tries_left >= before.tries || identityTrouble(about) !== 'again') return
+    keep(name, { ...before, tries: about.tries_left } satisfies Kept)
+    this.#token = before.token
+    this.step(() => {
+      this.about = about
+      this.at = 'identity'
     })
   }
 

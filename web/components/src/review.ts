@@ -31,7 +31,7 @@ export class NightlatchReview extends NightlatchElement {
       th, td { padding: 0.5em 0.7em; border-block-end: 1px solid color-mix(in srgb, var(--_line) 35%, transparent); text-align: start; vertical-align: top; }
       thead th { color: var(--_muted); font-size: 0.9em; font-weight: 550; }
       td { overflow-wrap: anywhere; min-inline-size: 7rem; }
-      th .badge, td .badge { white-space: nowrap; }
+      th .badge, td .badge, th button { white-space: nowrap; }
       .choices { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-block: var(--_space); }
       button[aria-pressed='true'] { background: var(--_sunken); border-width: 2px; }
       .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.4rem 1rem; }

@@ -66,6 +66,20 @@ test('R4: back from the identity check', async ({ app }) => {
   expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-done'])
 })
 
+test('I1: back from an identity check that has failed by then', async ({ app }) => {
+  const token = await mailed(app, 'identity')
+  await expect(heading(await open(app, 'identity', token), 'Confirm your identity')).toBeVisible()
+  await identityCheck(app, 'fail')
+  await app.server.mail(/couldn't verify your ID/, alice)
+  const page = await open(app, 'thanks', '')
+  await expect(heading(page, "We couldn't verify your ID")).toBeFocused()
+  await expect(page.getByText('2 of 3 tries left.')).toBeVisible()
+  await button(page, 'Try again').click()
+  await expect.poll(async () => (await app.events()).map((e) => e.type)).toEqual(['nightlatch-leave'])
+  // The next one is not known to have failed.
+  await expect(heading(await open(app, 'thanks', ''), "Thank you. We're reviewing your case")).toBeVisible()
+})
+
 test('R6: the link, and the password before it', async ({ app }) => {
   await app.start()
   await app.enable()
