@@ -84,7 +84,7 @@ export const tours: Record<Preset, Tour> = {
       { do: 'Revoke the Recovery Token, and create another.', where: 'app', waitsFor: ['event backup_code_revoked', 'answer /v1/backup-code ok'] },
       { do: 'Lose the phone, and sign in with the Recovery Token.', where: 'phone', waitsFor: ['lab lost', byBackupCode] },
       { do: 'Set another phone up.', where: 'app', waitsFor: [byBackupCode, 'event replaced'] },
-      { do: 'Read the login history: address, date and time, and whether it was successful.', where: 'app', waitsFor: ['answer /v1/history ok'] },
+      { do: 'Read the login history: address, date and time, and whether it was successful.', where: 'app', waitsFor: [enabled, 'answer /v1/history ok'] },
       { do: 'Neither phone nor token? Support removes the authenticator.', where: 'desk', waitsFor: ['event admin_removed'] },
     ],
   },

@@ -14,7 +14,7 @@ const around = 2 * Math.PI * 9
 /** A phone with an authenticator app, beside the application: no other is needed. */
 @customElement('lab-phone')
 export class PhonePanel extends Panel {
-  @state() private now = lab.now()
+  @state() private now = Math.floor(lab.now() / 1000)
   @state() private codes: Record<string, string> = {}
   @state() private typing = false
   @state() private said = ''
