@@ -25,7 +25,7 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 export class App {
   readonly server = new Server()
   page: Page
-  /** What the page has complained of: content security policy, errors, failed loads. */
+  /** What the pages have complained of: content security policy, errors, failed loads. */
   readonly complaints: string[] = []
   phone!: Phone
   backupCode = ''
@@ -40,12 +40,13 @@ export class App {
     this.preset = preset
     await this.server.start(preset)
     if (Object.keys(settings).length > 0) await this.server.policy({ preset, ...settings })
-    this.page.on('pageerror', (error) => this.complaints.push(String(error)))
-    this.page.on('console', (message) => {
+    const context = this.page.context() // of every tab
+    context.on('weberror', (error) => this.complaints.push(String(error.error())))
+    context.on('console', (message) => {
       if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) this.complaints.push(message.text())
     })
-    await this.page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: this.server.url })
-    await this.page.context().route(`${this.server.url}/e2e/**`, async (route) => {
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: this.server.url })
+    await context.route(`${this.server.url}/e2e/**`, async (route) => {
       const name = new URL(route.request().url()).pathname.replace(/^\/e2e\/?/, '') || 'index.html'
       const contentType = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }[extname(name)] ?? 'application/octet-stream'
       const headers = { 'content-security-policy': csp }
