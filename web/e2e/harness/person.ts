@@ -240,9 +240,13 @@ export class Person {
   }
 
   /** At the page that stands in for Persona: the check is passed, or it fails. */
-  async identityCheck(result: 'Pass' | 'Fail'): Promise<void> {
+  async checksIdentity(result: 'Pass' | 'Fail'): Promise<void> {
     await this.page.getByRole('button', { name: `${result} the check` }).click()
-    await this.page.getByRole('link', { name: 'Continue' }).click()
+  }
+
+  /** And back from there. */
+  comesBack(): Promise<void> {
+    return this.page.getByRole('link', { name: 'Continue' }).click()
   }
 
   // Those who help
