@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ const (
 	TagTo    = "to" // a twofactor.MailTo
 )
 
+// addressees are those that a job may be for.
+var addressees = []twofactor.MailTo{twofactor.MailToUser, twofactor.MailToPrevious, twofactor.MailToReviewers}
+
 // Do sends the mail that a job asks for, unless it is marked as sent, and marks it. It returns nil also where there is none to
 // send any more: no address is known, or the reset has gone on. An [ErrContent] or [ErrRejected] is for good; after any other
 // error the job is to come again.
@@ -45,6 +49,9 @@ const (
 // A mail that was sent and could not be marked is logged, and done: the job would send it again. What no row of the history
 // tells, a mail that was asked for once more, is sent as often as its job comes.
 func (m *Mailer) Do(ctx context.Context, job twofactor.MailJob) error {
+	if Kind(job.Kind).write() == nil || !slices.Contains(addressees, job.To) { // of another release: it is not lost in silence
+		return fmt.Errorf("%w: no mail %q to %q", ErrContent, job.Kind, job.To)
+	}
 	if m.Mailed != nil {
 		sent, err := m.Mailed(ctx, job)
 		if err != nil {

@@ -84,3 +84,35 @@ func TestMailLog(t *testing.T) {
 		})
 	}
 }
+
+// TestUnknownJob: a job of another release is not taken for one that there is nobody to send to. It goes to the dead letters.
+func TestUnknownJob(t *testing.T) {
+	t.Parallel()
+	m := &mail.Mailer{
+		Load: func(_ context.Context, user twofactor.UserID) (*twofactor.Account, error) {
+			return &twofactor.Account{User: user}, nil // of whom no address is known
+		},
+		Rules: func(context.Context) (twofactor.Rules, error) {
+			return twofactor.Rules{Policy: twofactor.Standard()}, nil
+		},
+		Now: time.Now,
+	}
+	for _, test := range []struct {
+		kind    string
+		to      twofactor.MailTo
+		unknown bool
+	}{
+		{"disabled", twofactor.MailToUser, false},
+		{"disabled", twofactor.MailToPrevious, false},
+		{"review_waiting", twofactor.MailToReviewers, false},
+		{"disabled", "guardian", true},
+		{"disabled", "", true},
+		{"passkey_added", twofactor.MailToUser, true},
+		{"", twofactor.MailToUser, true},
+	} {
+		err := m.Do(t.Context(), twofactor.MailJob{User: "alice", Event: "v000000000007-00", Kind: test.kind, To: test.to})
+		if mail.ForGood(err) != test.unknown || (err != nil) != test.unknown {
+			t.Errorf("%q to %q: %v", test.kind, test.to, err)
+		}
+	}
+}
