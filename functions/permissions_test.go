@@ -159,6 +159,9 @@ func inProcess(t *testing.T, preset, function string, lacks keyring.Purpose) *cl
 	hear := handler.MailFeedback(depsOf("mail-feedback"), mail.DecodeTag)
 	c.outside.bounce = func(e events.EventBridgeEvent) error { return hear(t.Context(), e) }
 
+	operate := handler.Admin(depsOf("admin"))
+	c.outside.operate = func(order api.AdminRequest) error { _, err := operate(t.Context(), order); return err }
+
 	var mails []string
 	ring := ringOf("mailer")
 	mailer := &mail.Mailer{

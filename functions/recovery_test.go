@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/identity/standin"
 )
 
@@ -28,6 +29,7 @@ type outside struct {
 	sweep   func() error
 	bounce  func(events.EventBridgeEvent) error // tells of a mail that bounced
 	persona *persona
+	operate func(api.AdminRequest) error // does what an operator wants to be done
 }
 
 // persona stands in for the identity service. Its webhooks go to the function at once, or get lost.

@@ -106,6 +106,7 @@ type server struct {
 	log        *slog.Logger
 	store      engine
 	keys       *keyring.Ring
+	fences     *twofactor.Fences
 	clock      *serviceClock
 	sessions   *identityProvider
 	inbox      *inbox
@@ -204,6 +205,7 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if o.endpoint != "" {
 		s.keptIn = fmt.Sprintf("%s (keys), tables %s* at %s", data, o.prefix, o.endpoint)
 	}
+	s.fences = twofactor.NewFences(store.LoadConfig, time.Now) // the real clock, as that of the keys
 	if s.keys, err = openKeys(store, filepath.Join(data, "key-encryption-key.json")); err != nil {
 		return s, err
 	}

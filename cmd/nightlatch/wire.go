@@ -52,7 +52,7 @@ const demoAudience = "nightlatch-demo-host"
 // wire makes the functions for a policy.
 func (s *server) wire(policy twofactor.Policy) *functions {
 	deps := handler.Deps{
-		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.Rules, Now: s.clock.now},
+		Service:  &twofactor.Service{Store: s.store, Policy: policy, Keys: s.keys.Rules, Fence: s.fences.At, Now: s.clock.now},
 		Keys:     s.keys.Tokens,
 		JWKS:     func(ctx context.Context) ([]byte, error) { return keyring.LoadJWKS(ctx, s.store) },
 		Identity: s.check.client,
@@ -62,6 +62,9 @@ func (s *server) wire(policy twofactor.Policy) *functions {
 			Claims: handler.Claims{Groups: "groups"}, InquiryURL: s.inquiries(),
 		},
 		Log: s.log,
+		RaiseFence: func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error) {
+			return s.fences.Raise(ctx, s.store.ReplaceConfig, at, by)
+		},
 	}
 	made := map[string]handler.Func{}
 	for name, construct := range constructors {

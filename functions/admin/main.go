@@ -1,4 +1,5 @@
-// Admin is what an operator can do to somebody's account, and for what notify could not take. It opens no key.
+// Admin is what an operator can do: to somebody's account, after a restore, and for what notify could not take. Of keys it opens
+// that of contacts alone, for whoever asks what is kept about them.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/environment"
 	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/notify"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -17,15 +19,18 @@ import (
 func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
+	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.Contact)
+	fences := twofactor.NewFences(store.LoadConfig, time.Now)
 	deps := handler.Deps{
-		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: noKeys, Now: time.Now},
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: fences.At, Now: time.Now},
 		Settings: env.Settings,
 		Log:      env.Log,
+		RaiseFence: func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error) {
+			return fences.Raise(ctx, store.ReplaceConfig, at, by)
+		},
 	}
 	if env.Failures != "" && env.Notify != "" {
 		deps.Replay = notify.Replay(notify.S3(env.S3, env.Failures), dynamostore.DecodeRecord, notify.Invoke(env.Lambda, env.Notify, time.Now), env.Log)
 	}
 	lambda.Start(handler.Admin(deps))
 }
-
-func noKeys(context.Context) (twofactor.Keys, error) { return twofactor.Keys{}, nil }

@@ -18,7 +18,7 @@ func main() {
 	store := dynamostore.New(env.DynamoDB, env.Tables)
 	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.TOTP)
 	lambda.Start(handler.Check(handler.Deps{
-		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Settings: env.Settings,
 		Log:      env.Log,
 	}))

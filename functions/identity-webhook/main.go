@@ -28,7 +28,7 @@ func main() {
 	}
 	webhook := identity.NewSecrets(identity.SecretsManager(env.SecretsManager, env.Persona.WebhookSecret), time.Now)
 	lambda.Start(handler.IdentityWebhook(handler.Deps{
-		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Keys:     keys.Tokens,
 		Identity: identity.Checks{Client: persona},
 		Webhook:  identity.Webhooks(webhook),

@@ -16,7 +16,7 @@ func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
 	lambda.Start(handler.Status(handler.Deps{
-		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Now: time.Now},
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Fence: twofactor.NewFences(store.LoadConfig, time.Now).At, Now: time.Now},
 		Settings: env.Settings,
 		Log:      env.Log,
 	}))

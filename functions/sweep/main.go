@@ -27,7 +27,7 @@ func main() {
 		log.Fatal(err)
 	}
 	lambda.Start(handler.Sweep(handler.Deps{
-		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Now: time.Now},
+		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Identity: identity.Checks{Client: persona},
 		Log:      env.Log,
 	}))

@@ -215,29 +215,3 @@ type VerifyResponse struct {
 	BackupCode         string     `json:"backup_code,omitempty"`
 	Grant              string     `json:"grant,omitempty"`
 }
-
-// AdminRequest is the payload of the admin function.
-type AdminRequest struct {
-	Operation string `json:"operation"`         // unlock, remove_authenticator or replay
-	User      string `json:"user,omitempty"`    // not of a replay
-	DryRun    bool   `json:"dry_run,omitempty"` // of a replay: only say what there is
-	Operator  string `json:"operator"`
-	Reason    string `json:"reason"`
-}
-
-// AdminResponse is what the admin function answers: the user's status, or what became of a replay.
-type AdminResponse struct {
-	*StatusResponse
-	Replay *ReplayResponse `json:"replay,omitempty"`
-}
-
-// ReplayResponse counts what was in the failure bucket, and what became of it.
-type ReplayResponse struct {
-	Objects     int  `json:"objects"`     // that were read
-	Unreadable  int  `json:"unreadable"`  // of those, which hold no records of the stream
-	Records     int  `json:"records"`     // in the others, each counted once
-	Undecodable int  `json:"undecodable"` // of those, which this release does not understand
-	Taken       int  `json:"taken"`       // by notify; of a dry run, which would be handed to it
-	Removed     int  `json:"removed"`     // objects of which all was taken
-	More        bool `json:"more"`        // there are objects that were not read: replay again
-}

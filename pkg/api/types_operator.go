@@ -1,6 +1,8 @@
 package api
 
-// The payloads of functions that are invoked directly: by operators, who may, and by a schedule. AdminRequest is in types.go.
+import "time"
+
+// The payloads of functions that are invoked directly: by operators, who may, and by a schedule.
 
 // KeysRequest is the payload of the function keys, when it is not a deployment that runs it.
 type KeysRequest struct {
@@ -14,4 +16,39 @@ type KeysRequest struct {
 // nothing.
 type KeysResponse struct {
 	Done map[string]string `json:"done,omitempty"`
+}
+
+// AdminRequest is the payload of the admin function.
+type AdminRequest struct {
+	Operation string `json:"operation"`         // unlock, remove_authenticator, export, erase, fence or replay
+	User      string `json:"user,omitempty"`    // but of a fence and of a replay, which are for all users
+	DryRun    bool   `json:"dry_run,omitempty"` // of a replay: only say what there is
+	Cursor    string `json:"cursor,omitempty"`  // of an export: its next, for what follows
+	Operator  string `json:"operator"`
+	Reason    string `json:"reason"`
+}
+
+// AdminResponse is what the admin function answers: the user's status, all that is kept about the user, where the fence is, or
+// what became of a replay.
+type AdminResponse struct {
+	*StatusResponse
+	Export any             `json:"export,omitempty"` // a twofactor.Export
+	Fence  *FenceResponse  `json:"fence,omitempty"`
+	Replay *ReplayResponse `json:"replay,omitempty"`
+}
+
+// FenceResponse says where the fence is: what is older no longer counts.
+type FenceResponse struct {
+	At time.Time `json:"at"`
+}
+
+// ReplayResponse counts what was in the failure bucket, and what became of it.
+type ReplayResponse struct {
+	Objects     int  `json:"objects"`     // that were read
+	Unreadable  int  `json:"unreadable"`  // of those, which hold no records of the stream
+	Records     int  `json:"records"`     // in the others, each counted once
+	Undecodable int  `json:"undecodable"` // of those, which this release does not understand
+	Taken       int  `json:"taken"`       // by notify; of a dry run, which would be handed to it
+	Removed     int  `json:"removed"`     // objects of which all was taken
+	More        bool `json:"more"`        // there are objects that were not read: replay again
 }

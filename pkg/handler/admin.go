@@ -26,22 +26,10 @@ func Admin(d Deps) func(context.Context, api.AdminRequest) (api.AdminResponse, e
 }
 
 func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
-	user := twofactor.UserID(in.User)
-	if in.Operation == "replay" && in.User != "" {
-		return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, "user: a replay is for all users")
-	}
-	if in.Operation != "replay" {
-		if err := userID(user, "user"); err != nil {
-			return api.AdminResponse{}, err
-		}
-		if in.DryRun {
-			return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, "dry_run: is for a replay only")
-		}
-	}
-	if err := named(in.Operator, in.Reason); err != nil {
+	if err := checkOrder(in); err != nil {
 		return api.AdminResponse{}, err
 	}
-	req := twofactor.Request{ID: twofactor.RandomDigest()}
+	user, req := twofactor.UserID(in.User), twofactor.Request{ID: twofactor.RandomDigest()}
 	by := twofactor.Operator{Name: in.Operator, Reason: in.Reason}
 	var err error
 	switch in.Operation {
@@ -49,16 +37,46 @@ func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse
 		err = d.Service.Unlock(ctx, user, req, by)
 	case "remove_authenticator":
 		err = d.Service.RemoveAuthenticator(ctx, user, req, by)
+	case "erase":
+		err = d.Service.Erase(ctx, user, req, twofactor.Event{Actor: twofactor.ActorOperator, By: in.Operator, Reason: in.Reason})
+	case "export":
+		return d.export(ctx, in)
 	case "replay":
 		return d.replay(ctx, in)
-	default:
-		err = api.NewProblem(api.CodeInvalidRequest, "operation: must be unlock, remove_authenticator or replay")
+	case "fence":
+		return d.raiseFence(ctx, by)
 	}
 	if err != nil {
 		return api.AdminResponse{}, err
 	}
 	status, err := d.status(ctx, call{User: user}, nothing{})
 	return api.AdminResponse{StatusResponse: &status}, err
+}
+
+// ofUsers says of each operation whether it is one user's.
+var ofUsers = map[string]bool{
+	"unlock": true, "remove_authenticator": true, "erase": true, "export": true, "replay": false, "fence": false,
+}
+
+// checkOrder refuses what is no order, or half of one.
+func checkOrder(in api.AdminRequest) error {
+	ofUser, known := ofUsers[in.Operation]
+	switch {
+	case !known:
+		return api.NewProblem(api.CodeInvalidRequest, "operation: must be unlock, remove_authenticator, export, erase, fence or replay")
+	case !ofUser && in.User != "":
+		return api.NewProblem(api.CodeInvalidRequest, "user: a "+in.Operation+" is for all users")
+	case in.DryRun && in.Operation != "replay":
+		return api.NewProblem(api.CodeInvalidRequest, "dry_run: is for a replay only")
+	case in.Cursor != "" && in.Operation != "export":
+		return api.NewProblem(api.CodeInvalidRequest, "cursor: is for an export only")
+	}
+	if ofUser {
+		if err := userID(twofactor.UserID(in.User), "user"); err != nil {
+			return err
+		}
+	}
+	return named(in.Operator, in.Reason)
 }
 
 // named refuses what nobody does, or for no reason.
@@ -86,4 +104,27 @@ func (d Deps) replay(ctx context.Context, in api.AdminRequest) (api.AdminRespons
 		return api.AdminResponse{}, fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)
 	}
 	return api.AdminResponse{Replay: &told}, nil
+}
+
+// exportPage is how many events an export tells at once: Lambda's answers have 6 MB at most.
+const exportPage = 2000
+
+// export tells all that is kept about a user. It changes no account, so the log says who has seen it, and why.
+func (d Deps) export(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
+	out, err := d.Service.Export(ctx, twofactor.UserID(in.User), twofactor.Page{Cursor: in.Cursor, Limit: exportPage})
+	if err != nil {
+		return api.AdminResponse{}, err
+	}
+	d.Log.InfoContext(ctx, "export", "operator", in.Operator, "reason", in.Reason, "user", in.User, "events", len(out.History), "more", out.Next != "")
+	return api.AdminResponse{Export: out}, nil
+}
+
+// raiseFence has nothing count any more that is older than now and may have been restored.
+func (d Deps) raiseFence(ctx context.Context, by twofactor.Operator) (api.AdminResponse, error) {
+	at, err := d.RaiseFence(ctx, d.now(), by)
+	if err != nil {
+		return api.AdminResponse{}, err
+	}
+	d.Log.InfoContext(ctx, "fence", "operator", by.Name, "reason", by.Reason, "at", at)
+	return api.AdminResponse{Fence: &api.FenceResponse{At: at}}, nil
 }

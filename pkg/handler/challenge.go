@@ -116,7 +116,7 @@ func (d Deps) hostEvent(ctx context.Context, c call, in api.HostEventRequest) (n
 		}
 		return nothing{}, d.Service.AddressChanged(ctx, c.User, req, in.Email)
 	case "deleted":
-		return nothing{}, d.Service.Erase(ctx, c.User, req, twofactor.ActorHost)
+		return nothing{}, d.Service.Erase(ctx, c.User, req, twofactor.Event{Actor: twofactor.ActorHost})
 	}
 	return nothing{}, api.NewProblem(api.CodeInvalidRequest,
 		"type: must be login, password_failed, password_changed, address_changed or deleted")

@@ -31,6 +31,8 @@ type Deps struct {
 
 	// Replay has notify take what it could not take before, or only says what there is; nil: nothing is kept for that.
 	Replay func(ctx context.Context, dryRun bool) (api.ReplayResponse, error)
+	// RaiseFence sets the fence, and returns it.
+	RaiseFence func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error)
 }
 
 // Settings are what a deployment says about itself.

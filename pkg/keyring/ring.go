@@ -40,6 +40,7 @@ type Ring struct {
 	store Store
 	kek   tink.AEADWithContext
 	now   func() time.Time
+	fence *twofactor.Fences
 
 	mu    sync.Mutex // guards what follows, and the slots
 	slots []*slot
@@ -67,7 +68,7 @@ type load struct {
 // New returns a ring of the given purposes; it touches neither store nor KEK yet. Both must return when their context
 // ends: a look that is not over yet holds up all who wait for it.
 func New(store Store, kek tink.AEADWithContext, now func() time.Time, purposes ...Purpose) *Ring {
-	r := &Ring{store: store, kek: kek, now: now}
+	r := &Ring{store: store, kek: kek, now: now, fence: twofactor.NewFences(store.LoadConfig, now)}
 	for i, p := range purposes {
 		if !slices.Contains(purposes[:i], p) {
 			r.slots = append(r.slots, &slot{purpose: p})
@@ -132,6 +133,10 @@ func (r *Ring) Rules(ctx context.Context) (twofactor.Keys, error) {
 	}
 	return rules, nil
 }
+
+// Fence returns the fence among the store's config items: it is a twofactor.Service's Fence. It is looked for on first use, and
+// then as often as for keysets.
+func (r *Ring) Fence(ctx context.Context) (time.Time, error) { return r.fence.At(ctx) }
 
 // Tokens returns those of the ring's keys that tokens are sealed and signed with: it is a handler.Deps's Keys. Errors are
 // those of Keys.

@@ -98,8 +98,9 @@ type BackupCode struct {
 // Enabled says whether a sign-in needs a second factor.
 func (a *Account) Enabled() bool { return a.Authenticator != nil }
 
-// next is the account's next version: a deep copy with the version raised, no events, and without what has run out.
-func (a *Account) next(write WriteID, now time.Time) *Account {
+// next is the account's next version: a deep copy with the version raised, no events, and without what has run out or lies
+// behind the fence.
+func (a *Account) next(write WriteID, fence, now time.Time) *Account {
 	n := *a
 	n.Schema = Schema
 	n.Version++
@@ -126,6 +127,7 @@ func (a *Account) next(write WriteID, now time.Time) *Account {
 		n.Past = clone(a.Past)
 	}
 	n.Events = nil
+	n.passFence(fence, now)
 	n.tidy(now)
 	return &n
 }

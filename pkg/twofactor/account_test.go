@@ -21,7 +21,7 @@ func TestNextSharesNothing(t *testing.T) {
 	t.Parallel()
 	full := &Account{}
 	fill(t, reflect.ValueOf(full).Elem(), 1)
-	next := full.next("write", noon)
+	next := full.next("write", time.Time{}, noon)
 	seen := map[uintptr]string{}
 	references(reflect.ValueOf(full).Elem(), "Account", func(path string, at uintptr) { seen[at] = path })
 	if len(seen) < 15 {
@@ -44,7 +44,7 @@ func TestNextKeepsAll(t *testing.T) {
 	fill(t, reflect.ValueOf(full).Elem(), 1)
 	full.Codes.Days[0].Day = day(noon)
 	full.ReuseQuiet = hours(noon)
-	next := full.next("write", noon.Add(-1000*time.Hour))
+	next := full.next("write", time.Time{}, noon.Add(-1000*time.Hour))
 	want := *full
 	want.Schema, want.Version, want.Events = Schema, full.Version+1, nil
 	want.Writes = append([]WriteID{full.Writes[0]}, "write")
@@ -129,7 +129,7 @@ func TestWritesKept(t *testing.T) {
 	t.Parallel()
 	a := &Account{User: alice}
 	for i := range 12 {
-		a = a.next(WriteID(fmt.Sprint(i)), noon)
+		a = a.next(WriteID(fmt.Sprint(i)), time.Time{}, noon)
 	}
 	if diff := cmp.Diff([]WriteID{"4", "5", "6", "7", "8", "9", "10", "11"}, a.Writes); diff != "" {
 		t.Errorf("writes (-want +got):\n%s", diff)
@@ -169,7 +169,7 @@ func TestTidy(t *testing.T) {
 		{30 * 24 * time.Hour, "false false false false 0 false 1 false"},
 		{31 * 24 * time.Hour, "false false false false 0 false 0 false"},
 	} {
-		if got := left(begin().next("w", noon.Add(test.after))); got != test.want {
+		if got := left(begin().next("w", time.Time{}, noon.Add(test.after))); got != test.want {
 			t.Errorf("after %v: %s, want %s", test.after, got, test.want)
 		}
 	}
@@ -201,7 +201,7 @@ func TestItemSize(t *testing.T) {
 func TestEventIsCut(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("ü", 300)
-	a := (&Account{User: alice}).next("w", noon)
+	a := (&Account{User: alice}).next("w", time.Time{}, noon)
 	a.record(Request{IP: long, UserAgent: "x" + long}, noon, Event{Type: EventUnlocked, Reason: long, By: long + "\xff"})
 	e := a.Events[0]
 	for name, field := range map[string]struct {

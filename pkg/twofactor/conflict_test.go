@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -20,7 +21,7 @@ func (s *served) contended(n int, current bool) (tries *int) {
 		}
 		s.store.mu.Lock()
 		defer s.store.mu.Unlock()
-		s.store.accounts[alice] = s.store.accounts[alice].next(NewWriteID(), s.now)
+		s.store.accounts[alice] = s.store.accounts[alice].next(NewWriteID(), time.Time{}, s.now)
 	}
 	if !current {
 		s.service.Store = sayNothing{s.store}

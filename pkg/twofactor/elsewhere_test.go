@@ -295,7 +295,7 @@ func TestEraseForgetsReuse(t *testing.T) {
 	if err := w.signIn(code); !isErr[*CodeReused](err) || w.account.ReuseQuiet == 0 {
 		t.Fatalf("got %v, quiet until %d", err, w.account.ReuseQuiet)
 	}
-	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), ActorHost, w.now) }))
+	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, w.now) }))
 	if w.account.ReuseQuiet != 0 {
 		t.Error("an erased account remembers the mail")
 	}

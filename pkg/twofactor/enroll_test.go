@@ -143,7 +143,7 @@ func removed(t *testing.T) *world {
 
 func erased(t *testing.T) *world {
 	w := enabledWorld(t, "standard")
-	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), ActorHost, w.now) }))
+	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, w.now) }))
 	w.later(time.Minute)
 	return w
 }

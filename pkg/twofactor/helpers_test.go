@@ -44,7 +44,7 @@ func newWorld(t rapid.TB, preset string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{TB: t, rules: Rules{policy, testKeys()}, account: &Account{User: alice}, now: noon, ip: "203.0.113.7"}
+	return &world{TB: t, rules: Rules{Policy: policy, Keys: testKeys()}, account: &Account{User: alice}, now: noon, ip: "203.0.113.7"}
 }
 
 // enabledWorld begins with 2FA switched on two minutes ago.
@@ -62,7 +62,7 @@ func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
 	w.Helper()
 	before := w.account
 	image := w.marshal(before)
-	next := before.next(NewWriteID(), w.now)
+	next := before.next(NewWriteID(), w.rules.Fence, w.now)
 	answer, err := rule(next)
 	if !bytes.Equal(image, w.marshal(before)) {
 		w.Fatalf("the rule has reached through its copy:\n%s\n%s", image, w.marshal(before))

@@ -36,13 +36,14 @@ func (r Rules) AddressChanged(a *Account, req Request, email string, now time.Ti
 }
 
 // Erase leaves a tombstone: nothing made for the earlier incarnation is of any use, the version goes on, and its event
-// has the history before it deleted.
-func (r Rules) Erase(a *Account, req Request, actor Actor, now time.Time) error {
+// has the history before it deleted. By is who had it done.
+func (r Rules) Erase(a *Account, req Request, by Event, now time.Time) error {
 	*a = Account{
 		User: a.User, Schema: a.Schema, Version: a.Version, Writes: a.Writes, Incarnation: a.Incarnation + 1,
 		FreshSince: now, Past: a.Past,
 	}
-	a.record(req, now, Event{Type: EventErased, Actor: actor})
+	by.Type = EventErased
+	a.record(req, now, by)
 	a.Past = nil // erased, too
 	return nil
 }

@@ -60,7 +60,7 @@ func (m *model) operatorRemoves() {
 }
 
 func (m *model) erase() {
-	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), ActorHost, m.now) }))
+	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), Event{Actor: ActorHost}, m.now) }))
 	m.ledger.step("erased", m.now)
 	m.address, m.wanted, m.mailedOfReuse = "", nil, time.Time{}
 	m.off()

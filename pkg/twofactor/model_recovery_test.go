@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // What a history does to recover. Its books are the ledger that the walk is held against.
@@ -180,7 +181,7 @@ func (m *model) review() {
 }
 
 func (m *model) decide(by UserID, d Decision, stale bool) {
-	v, shown := m.view(), m.account.next("shown", m.now)
+	v, shown := m.view(), m.account.next("shown", time.Time{}, m.now)
 	req := Review{Request: m.request(), Reviewer: Reviewer{User: by}, Decision: d, IdentityMatches: true, ReasonCode: "other"}
 	if s := shown.Reset; s != nil {
 		req.ResetID, req.CaseVersion = s.ID, s.CaseVersion

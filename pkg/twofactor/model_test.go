@@ -272,7 +272,7 @@ func orNobody(p *phone) *phone {
 // probe tries what must and what must not let in, and takes it back.
 func (m *model) probe(action string) {
 	try := func(method Method, code string) error {
-		a := m.account.next("probe", m.now)
+		a := m.account.next("probe", time.Time{}, m.now)
 		_, err := m.rules.Verify(a, NewVerify(m.request(), Challenge{
 			ID: RandomDigest(), Purpose: PurposeVerify, User: alice, Incarnation: a.Incarnation, Epoch: a.Epoch,
 			ExpiresAt: m.now.Add(time.Minute),

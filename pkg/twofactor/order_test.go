@@ -28,7 +28,9 @@ func TestClocksDiffer(t *testing.T) {
 		return nil
 	}
 	nothing := func(*Account, time.Time) error { return nil }
-	erase := func(a *Account, now time.Time) error { return w.rules.Erase(a, w.request(), ActorHost, now) }
+	erase := func(a *Account, now time.Time) error {
+		return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, now)
+	}
 	record(0, login)
 	record(time.Second, login)
 	record(2*time.Second, nothing)

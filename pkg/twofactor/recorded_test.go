@@ -38,7 +38,7 @@ func TestPast(t *testing.T) {
 				w.must(w.act(func(a *Account) error {
 					for _, e := range events {
 						if e.Type == EventErased {
-							return w.rules.Erase(a, w.request(), ActorHost, w.now)
+							return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, w.now)
 						}
 						a.record(w.request(), w.now, e)
 					}
@@ -57,7 +57,7 @@ func TestPast(t *testing.T) {
 func TestPastIsCopied(t *testing.T) {
 	t.Parallel()
 	a := &Account{User: alice, Past: &Recorded{Version: 1, At: noon, Events: 1}}
-	if next := a.next("w", noon); next.Past == a.Past || *next.Past != *a.Past {
+	if next := a.next("w", time.Time{}, noon); next.Past == a.Past || *next.Past != *a.Past {
 		t.Errorf("past %p %+v, want a copy of %p %+v", next.Past, next.Past, a.Past, a.Past)
 	}
 }

@@ -48,7 +48,7 @@ func (p *place) challenge() Challenge {
 // seen is the account as it is shown now.
 func (p *place) seen() *Account {
 	if p.from.shown == nil {
-		p.from.shown = p.from.account.next("seen", p.now)
+		p.from.shown = p.from.account.next("seen", time.Time{}, p.now)
 	}
 	return p.from.shown
 }

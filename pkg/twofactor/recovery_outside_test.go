@@ -321,7 +321,7 @@ func fromOutside() []event {
 			return w.act(p, func(r Rules, a *Account) error { return r.Unlock(a, p.request(), Operator{}, p.now) })
 		}, always("nothing"), false},
 		{"erased", func(w *walker, p *place) error {
-			return w.act(p, func(r Rules, a *Account) error { return r.Erase(a, p.request(), ActorHost, p.now) })
+			return w.act(p, func(r Rules, a *Account) error { return r.Erase(a, p.request(), Event{Actor: ActorHost}, p.now) })
 		}, func(l *ledger, p *place) string {
 			l.step("erased", p.now)
 			p.address = mailbox{}
@@ -458,15 +458,15 @@ func (w *walker) begin() (places []*place) {
 			switch {
 			case name == "":
 			case name == "locked":
-				p.account = p.account.next("locked", p.now)
+				p.account = p.account.next("locked", time.Time{}, p.now)
 				for range 6 {
 					p.account.Codes.fail(w.rules.Policy, p.now)
 				}
 			case name == "suspended":
-				p.account = p.account.next("suspended", p.now)
+				p.account = p.account.next("suspended", time.Time{}, p.now)
 				p.account.Codes.SuspendedAt = p.now
 			case name == "reviews": // two of three
-				p.account = p.account.next("reviews", p.now)
+				p.account = p.account.next("reviews", time.Time{}, p.now)
 				for _, days := range []time.Duration{20, 10} {
 					p.ledger.reviews = append(p.ledger.reviews, noon.Add(-days*day24))
 					p.account.ResetReviews = append(p.account.ResetReviews, noon.Add(-days*day24).Unix())

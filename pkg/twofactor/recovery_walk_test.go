@@ -31,7 +31,7 @@ func TestRecoveryWalk(t *testing.T) {
 					}
 					t.Run(fmt.Sprintf("%s, %d, %s", enforcement, reviewers, p.ResetWait), func(t *testing.T) {
 						t.Parallel()
-						w := &walker{T: t, rules: Rules{p, testKeys()}, seen: map[string]bool{}, wrong: map[string]string{}}
+						w := &walker{T: t, rules: Rules{Policy: p, Keys: testKeys()}, seen: map[string]bool{}, wrong: map[string]string{}}
 						orders.Add(int64(w.walk(depth)))
 						states.Add(int64(len(w.seen)))
 						transitions.Add(int64(w.transitions))
@@ -211,7 +211,7 @@ func (w *walker) hold(p *place) {
 
 // act has a rule decide, as the service does.
 func (w *walker) act(p *place, rule func(Rules, *Account) error) error {
-	next := p.account.next("walk", p.now)
+	next := p.account.next("walk", time.Time{}, p.now)
 	err := rule(w.rules, next)
 	var nothingCompared *refusal
 	if errors.As(err, &nothingCompared) {

@@ -121,7 +121,9 @@ func TestResetHistory(t *testing.T) {
 			return w.rules.RemoveAuthenticator(a, w.request(), Operator{"op", "phoned"}, w.now)
 		}, from(Event{Type: EventResetCanceled, Actor: ActorOperator, By: "op", Reason: "admin_removed"}),
 			from(Event{Type: EventAdminRemoved, Actor: ActorOperator, By: "op", Reason: "phoned"}))}},
-		"erased": {"standard", []step{ask, act(func(w *recovery, a *Account) error { return w.rules.Erase(a, w.request(), ActorHost, w.now) },
+		"erased": {"standard", []step{ask, act(func(w *recovery, a *Account) error {
+			return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, w.now)
+		},
 			from(Event{Type: EventErased, Actor: ActorHost}))}},
 	} {
 		t.Run(name, func(t *testing.T) {

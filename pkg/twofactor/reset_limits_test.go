@@ -82,7 +82,7 @@ func TestIdentityMails(t *testing.T) {
 	}
 	w.cancel()
 	asked := w.mustAsk()
-	first.Reset.ID, first.Reset.RequestedAt = asked.Reset.ID, asked.Reset.RequestedAt
+	first.Reset.ID, first.Reset.RequestedAt, first.Reset.EnteredAt = asked.Reset.ID, asked.Reset.RequestedAt, asked.Reset.EnteredAt
 	if diff := cmp.Diff(first, asked); diff != "" || w.mails() != 0 || asked.Reset.ID == "reset1" {
 		t.Errorf("another reset on the same day: %d mails; answer (-want +got):\n%s", w.mails(), diff)
 	}

@@ -68,7 +68,7 @@ func TestLinkTokens(t *testing.T) {
 			"another key's":   func(a *Account) { a.Reset.LinkKey = 2 },
 		} {
 			w.rules.Keys.Links = prf{primary: 2}
-			a := w.account.next("w", w.now)
+			a := w.account.next("w", time.Time{}, w.now)
 			edit(a)
 			other, err := w.rules.link(a, route.purpose)
 			w.must(err)

@@ -31,7 +31,7 @@ func TestPersonIsSealed(t *testing.T) {
 			return err
 		},
 		"erased": func(w *recovery) error {
-			return w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), ActorHost, w.now) })
+			return w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), Event{Actor: ActorHost}, w.now) })
 		},
 	} {
 		w := recovering(t, "standard")

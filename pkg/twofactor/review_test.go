@@ -104,7 +104,7 @@ func TestOwnCase(t *testing.T) {
 		want := map[bool]error{true: ErrOwnCase}[test.own]
 		for _, d := range []Decision{DecisionStop, DecisionDeny, DecisionRetryIdentity, DecisionApprove} {
 			req := Review{ResetID: "reset1", Reviewer: test.reviewer, Decision: d, CaseVersion: w.account.Reset.CaseVersion, IdentityMatches: true, ReasonCode: "other"}
-			_, err := w.rules.Review(w.account.next("w", w.now), req, w.now)
+			_, err := w.rules.Review(w.account.next("w", time.Time{}, w.now), req, w.now)
 			if !errors.Is(err, want) || (err == nil) != (want == nil) {
 				t.Errorf("%s: %s: %v, want %v", name, d, err, want)
 			}

@@ -1,5 +1,7 @@
 package twofactor
 
+import "time"
+
 // Rules decide. They are a value: the policy and the keys in force for one request. A rule changes the account it is
 // given and records what happened; it does no I/O and looks at no clock.
 //
@@ -7,4 +9,5 @@ package twofactor
 type Rules struct {
 	Policy Policy
 	Keys   Keys
+	Fence  time.Time // what is older may have been restored; zero: nothing was (fence.go)
 }

@@ -11,12 +11,14 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
-// Service decides on accounts in a store. The zero value is not usable: all fields are required.
+// Service decides on accounts in a store. The zero value is not usable: all fields but Fence are required.
 type Service struct {
 	Store  Store
 	Policy Policy
 	// Keys returns the keys of the moment. It fails when they cannot be had, and then nobody gets in.
 	Keys func(context.Context) (Keys, error)
+	// Fence returns the fence, as [Fences.At] does; nil: nothing was ever restored. When it fails nobody gets in, either.
+	Fence func(context.Context) (time.Time, error)
 	// Now is the clock. It is read for every decision, never kept: a function stays warm for hours.
 	Now func() time.Time
 }
@@ -33,18 +35,17 @@ const (
 // winner's account, with the winner's counters.
 func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules, *Account, time.Time) (R, error)) (R, error) {
 	var none R
-	keys, err := s.Keys(ctx)
+	rules, err := s.rules(ctx)
 	if err != nil {
-		return none, unavailable(err)
+		return none, err
 	}
 	account, err := s.load(ctx, user)
 	if err != nil {
 		return none, err
 	}
-	rules := Rules{Policy: s.Policy, Keys: keys}
 	for attempt := 1; ; attempt++ {
 		now := s.now()
-		next := account.next(NewWriteID(), now)
+		next := account.next(NewWriteID(), rules.Fence, now)
 		answer, verdict := rule(rules, next, now)
 		if errors.Is(verdict, ErrSealed) || errors.Is(verdict, ErrUnavailable) {
 			// A key that another process has just begun to use is not at hand yet. Having met it, the key ring looks for it
@@ -52,7 +53,7 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 			if rules.Keys, err = s.Keys(ctx); err != nil {
 				return none, unavailable(err)
 			}
-			next = account.next(NewWriteID(), now)
+			next = account.next(NewWriteID(), rules.Fence, now)
 			answer, verdict = rule(rules, next, now)
 		}
 		var nothingCompared *refusal
@@ -80,6 +81,27 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 			return none, err
 		}
 	}
+}
+
+// rules are those of the moment.
+func (s *Service) rules(ctx context.Context) (Rules, error) {
+	keys, err := s.Keys(ctx)
+	if err != nil {
+		return Rules{}, unavailable(err)
+	}
+	fence, err := s.fence(ctx)
+	return Rules{Policy: s.Policy, Keys: keys, Fence: fence}, err
+}
+
+func (s *Service) fence(ctx context.Context) (time.Time, error) {
+	if s.Fence == nil {
+		return time.Time{}, nil
+	}
+	fence, err := s.Fence(ctx)
+	if err != nil {
+		return time.Time{}, unavailable(err)
+	}
+	return fence, nil
 }
 
 func (s *Service) load(ctx context.Context, user UserID) (*Account, error) {
@@ -226,8 +248,8 @@ func (s *Service) AddressChanged(ctx context.Context, user UserID, req Request, 
 }
 
 // Erase runs [Rules.Erase].
-func (s *Service) Erase(ctx context.Context, user UserID, req Request, actor Actor) error {
-	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Erase(a, req, actor, now) })
+func (s *Service) Erase(ctx context.Context, user UserID, req Request, by Event) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Erase(a, req, by, now) })
 }
 
 // Unlock runs [Rules.Unlock].
@@ -329,8 +351,12 @@ func (s *Service) Status(ctx context.Context, user UserID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	fence, err := s.fence(ctx)
+	if err != nil {
+		return Status{}, err
+	}
 	now := s.now()
-	return account.next("", now).Status(now), nil
+	return account.next("", fence, now).Status(now), nil
 }
 
 // History lists the user's events, newest first. The error is [ErrCursor] for a cursor that was never given.

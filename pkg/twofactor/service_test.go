@@ -308,7 +308,7 @@ func TestServiceActs(t *testing.T) {
 		{func() error { return s.service.AddressChanged(ctx, alice, s.request(), "b@example.com") }, EventAddressChanged},
 		{func() error { return s.service.Unlock(ctx, alice, s.request(), by) }, EventUnlocked},
 		{func() error { return s.service.RemoveAuthenticator(ctx, alice, s.request(), by) }, EventAdminRemoved},
-		{func() error { return s.service.Erase(ctx, alice, s.request(), ActorOperator) }, EventErased},
+		{func() error { return s.service.Erase(ctx, alice, s.request(), Event{Actor: ActorOperator}) }, EventErased},
 	} {
 		s.must(test.do())
 		a := s.store.accounts[alice]

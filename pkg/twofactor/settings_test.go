@@ -216,7 +216,7 @@ func TestErase(t *testing.T) {
 	ch := w.challenge()
 	g := w.backupSignIn().Grant
 	before := w.account
-	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), ActorOperator, w.now) }))
+	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), Event{Actor: ActorOperator}, w.now) }))
 	a := w.account
 	want := &Account{
 		User: alice, Schema: Schema, Version: before.Version + 1, Writes: a.Writes, Incarnation: 1, FreshSince: w.now, Events: a.Events,

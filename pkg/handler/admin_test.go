@@ -1,0 +1,142 @@
+package handler_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
+)
+
+// TestOrders: what is no order, or half of one, does nothing.
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.enrolled("alice")
+	before := w.item("alice")
+	for detail, bad := range map[string]api.AdminRequest{
+		"operation: ":                    {Operation: "promote", User: "alice", Operator: "oscar", Reason: "x"},
+		"user: a fence is for all users": {Operation: "fence", User: "alice", Operator: "oscar", Reason: "x"},
+		"user: ":                         {Operation: "erase", Operator: "oscar", Reason: "x"},
+		"operator: is missing":           {Operation: "erase", User: "alice", Reason: "x"},
+		"reason: is missing":             {Operation: "export", User: "alice", Operator: "oscar"},
+		"dry_run: ":                      {Operation: "erase", User: "alice", Operator: "oscar", Reason: "x", DryRun: true},
+		"cursor: is for":                 {Operation: "erase", User: "alice", Operator: "oscar", Reason: "x", Cursor: "x"},
+		"cursor: is not one":             {Operation: "export", User: "alice", Operator: "oscar", Reason: "x", Cursor: "x"},
+	} {
+		var problem *api.Problem
+		if out, err := handler.Admin(w.deps)(t.Context(), bad); !errors.As(err, &problem) || problem.Code != api.CodeInvalidRequest || !strings.HasPrefix(problem.Detail, detail) {
+			t.Errorf("%+v: %+v, %v; want %s", bad, out, err, detail)
+		}
+	}
+	if after := w.item("alice"); after != before || w.logs.Len() > 0 {
+		t.Errorf("now %s\nbefore %s\nlogged %s", after, before, w.logs)
+	}
+}
+
+// TestExportAndErase: an operator tells a user all that is kept, and then has it all gone. Both say who it was.
+func TestExportAndErase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.enrolled("alice")
+	w.challenge("alice")
+	order := api.AdminRequest{Operation: "export", User: "alice", Operator: "oscar", Reason: "letter of 3 March"}
+	out, err := handler.Admin(w.deps)(t.Context(), order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told struct{ Export twofactor.Export }
+	if err := json.Unmarshal(text, &told); err != nil {
+		t.Fatal(err)
+	}
+	if a := told.Export.Account; a == nil || a.State != "enabled" || a.Contact.Email != "alice@example.com" || len(told.Export.History) == 0 {
+		t.Errorf("exported %s", text)
+	}
+	for _, part := range []string{`"msg":"export"`, `"operator":"oscar"`, `"reason":"letter of 3 March"`, `"user":"alice"`} {
+		if !strings.Contains(w.logs.String(), part) {
+			t.Errorf("the log lacks %s: %s", part, w.logs)
+		}
+	}
+	if strings.Contains(w.logs.String(), "example.com") {
+		t.Errorf("logged %s", w.logs)
+	}
+
+	order.Operation = "erase"
+	if out, err := handler.Admin(w.deps)(t.Context(), order); err != nil || out.State != "disabled" {
+		t.Errorf("erased: %+v, %v", out, err)
+	}
+	account, err := w.store.Load(t.Context(), "alice")
+	if err != nil || account.Contact != nil || len(account.Events) != 1 {
+		t.Fatalf("left: %+v, %v", account, err)
+	}
+	if e := account.Events[0]; e.Type != twofactor.EventErased || e.Actor != twofactor.ActorOperator || e.By != "oscar" || e.Reason != order.Reason {
+		t.Errorf("event %+v", e)
+	}
+}
+
+// TestFence: after a restore an operator has nothing count that is older; who did so, and why, is kept.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	fences := twofactor.NewFences(w.store.LoadConfig, w.clock)
+	w.deps.Service.Fence = fences.At
+	w.deps.RaiseFence = func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error) {
+		return fences.Raise(ctx, w.store.ReplaceConfig, at, by)
+	}
+	w.funcs = functions(w.deps)
+	p, backup := w.enrolled("alice")
+	backedUp, err := w.store.Load(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := p.code()
+	in := w.want(anyone, "POST /v1/verify", body("challenge", w.challenge("alice").str("challenge"), "method", "totp", "code", code), 200, "")
+	w.want(anyone, "POST /v1/verify", body("challenge", w.challenge("alice").str("challenge"), "method", "backup_code", "code", backup), 200, "")
+	if in.str("assertion") == "" {
+		t.Fatal(in.Text)
+	}
+	// The table is restored: the account is as it was, but for a version that the engine takes.
+	now, err := w.store.Load(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	backedUp.Version = now.Version + 1
+	if err := w.store.Replace(t.Context(), backedUp); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.want(w.session("alice"), "GET /v1/status", "", 200, ""); !strings.Contains(got.Text, `"present":true`) {
+		t.Errorf("restored: %s", got.Text)
+	}
+	order := api.AdminRequest{Operation: "fence", Operator: "oscar", Reason: "restored to 14:00"}
+	out, err := handler.Admin(w.deps)(t.Context(), order)
+	if err != nil || out.Fence == nil || !out.Fence.At.Equal(w.clock()) {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if got := w.want(w.session("alice"), "GET /v1/status", "", 200, ""); !strings.Contains(got.Text, `"present":false`) {
+		t.Errorf("behind the fence: %s", got.Text)
+	}
+	challenge := w.challenge("alice").str("challenge")
+	w.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "totp", "code", code), 422, "code_reused")
+	w.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "backup_code", "code", backup), 409, "no_backup_code")
+	w.wind(90 * time.Second)
+	w.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "totp", "code", p.code()), 200, "")
+	if !strings.Contains(w.logs.String(), `"msg":"fence","operator":"oscar","reason":"restored to 14:00"`) {
+		t.Errorf("logged %s", w.logs)
+	}
+	w.deps.RaiseFence = func(context.Context, time.Time, twofactor.Operator) (time.Time, error) {
+		return time.Time{}, twofactor.ErrUnavailable
+	}
+	var problem *api.Problem
+	if _, err := handler.Admin(w.deps)(t.Context(), order); !errors.As(err, &problem) || problem.Code != api.CodeUnavailable {
+		t.Errorf("when the store fails: %v", err)
+	}
+}
