@@ -67,14 +67,17 @@ func (s *ServiceStack) routes() {
 		},
 	})
 	settings := object{}
+	for _, r := range api.Routes() {
+		settings[r.Key()] = s.throttle(r)
+	}
 	stage := awsapigatewayv2.NewCfnStage(s.Stack, text("Stage"), &awsapigatewayv2.CfnStageProps{
 		ApiId: s.api.Ref(), StageName: text("$default"), AutoDeploy: true,
 		DefaultRouteSettings: &awsapigatewayv2.CfnStage_RouteSettingsProperty{
 			ThrottlingRateLimit: &c.API.Rate, ThrottlingBurstLimit: &c.API.Burst, DetailedMetricsEnabled: true,
 		},
-		RouteSettings: &settings,
+		RouteSettings: settings,
 		AccessLogSettings: &awsapigatewayv2.CfnStage_AccessLogSettingsProperty{
-			DestinationArn: s.logs("AccessLog").LogGroupArn(), Format: text(accessLog),
+			DestinationArn: s.logs("AccessLog", "/aws/vendedlogs/"+c.Name+"-api").LogGroupArn(), Format: text(accessLog),
 		},
 	})
 	for _, f := range functions() {
@@ -109,7 +112,6 @@ func (s *ServiceStack) routes() {
 			route := awsapigatewayv2.NewCfnRoute(s.Stack, text("Route"+routeID(r)), props)
 			// What a route may be called says something about a route that is there.
 			stage.AddResourceDependency(route, nil)
-			settings[r.Key()] = s.throttle(r)
 		}
 	}
 	if c.API.Domain != "" {

@@ -10,7 +10,7 @@ import (
 )
 
 // dashboard shows at a glance who gets in, how quickly, and what waits.
-func dashboard(stack awscdk.Stack, data *DataStack, s *ServiceStack) {
+func dashboard(stack awscdk.Stack, c Config, data *DataStack, s *ServiceStack) {
 	board := awscloudwatch.NewDashboard(stack, text("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName: text(s.config.Name + "-" + s.config.Region), DefaultInterval: awscdk.Duration_Days(number(1)),
 	})
@@ -20,7 +20,7 @@ func dashboard(stack awscdk.Stack, data *DataStack, s *ServiceStack) {
 		graph("Latency, p99", latencies(s, "p99")...),
 	)
 	board.AddWidgets(
-		coldStarts(s),
+		coldStarts(c),
 		graph("4xx by code", problems()...),
 		graph("Conflicts, and units per verification", append(unitsPerVerification(), ours(api.MetricConflicts))...),
 	)
@@ -30,13 +30,13 @@ func dashboard(stack awscdk.Stack, data *DataStack, s *ServiceStack) {
 		graph("Oldest review, in seconds", by(ours(api.MetricOldestReview), "Maximum", 5*time.Minute)),
 	)
 	board.AddWidgets(
-		graph("Iterator age", by(s.functions["notify"].alias.Metric(text("IteratorAge"), nil), "Maximum", time.Minute)),
-		graph("Queue depth", depth(*s.mails.QueueName(), "mails"), depth(*s.unsent.QueueName(), "unsent"), depth(*s.lost.QueueName(), "lost")),
+		graph("Iterator age", by(c.lambda("notify", "IteratorAge"), "Maximum", time.Minute)),
+		graph("Queue depth", depth(c, mailQueue), depth(c, unsentQueue), depth(c, lostQueue)),
 		graph("Mail sent and bounced", metric("AWS/SES", "Send"), metric("AWS/SES", "Bounce"), metric("AWS/SES", "Complaint"), metric("AWS/SES", "Reject")),
 	)
 	board.AddWidgets(
 		graph("KMS", kms(), ours(api.MetricUnopened), ours(api.MetricKeysetFailures)),
-		graph("Concurrency", concurrency(s)...),
+		graph("Concurrency", concurrency(c)...),
 		graph("Tables: units", units(data)...),
 	)
 }
@@ -66,11 +66,11 @@ func latencies(s *ServiceStack, statistic string) []awscloudwatch.IMetric {
 }
 
 // coldStarts reads them from what Lambda writes into the logs: there is no metric of them.
-func coldStarts(s *ServiceStack) awscloudwatch.IWidget {
+func coldStarts(c Config) awscloudwatch.IWidget {
 	var groups []*string
 	for _, f := range functions() {
 		if len(f.Routes()) > 0 {
-			groups = append(groups, s.functions[f.Name].lambda.LogGroup().LogGroupName())
+			groups = append(groups, text(c.logOf(f)))
 		}
 	}
 	return awscloudwatch.NewLogQueryWidget(&awscloudwatch.LogQueryWidgetProps{
@@ -78,7 +78,7 @@ func coldStarts(s *ServiceStack) awscloudwatch.IWidget {
 		View: awscloudwatch.LogQueryVisualizationType_TABLE,
 		QueryLines: texts(
 			`filter @type = "REPORT"`,
-			`parse @log /:.*?-service-(?<function>[A-Za-z]+?)Log/`,
+			`parse @log "*:/aws/lambda/*" as account, function`,
 			`stats count() as calls, count(@initDuration) as cold, pct(@initDuration, 50) as p50, pct(@initDuration, 99) as p99 by function`,
 			`sort cold desc`,
 		),
@@ -111,8 +111,8 @@ func waiting() []awscloudwatch.IMetric {
 	return all
 }
 
-func depth(queue, label string) awscloudwatch.IMetric {
-	return labelled(queued(queue, "ApproximateNumberOfMessagesVisible"), label)
+func depth(c Config, queue string) awscloudwatch.IMetric {
+	return labelled(c.queued(queue, "ApproximateNumberOfMessagesVisible"), queue)
 }
 
 // kms counts what KMS seals and opens, for the whole account: it tells no more.
@@ -121,10 +121,10 @@ func kms() awscloudwatch.IMetric {
 		"Class", "None", "Resource", "CryptographicOperationsSymmetric", "Service", "KMS", "Type", "API"), "sealed and opened, in the account")
 }
 
-func concurrency(s *ServiceStack) []awscloudwatch.IMetric {
+func concurrency(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, f := range functions() {
-		all = append(all, by(s.functions[f.Name].lambda.Metric(text("ConcurrentExecutions"), nil), "Maximum", time.Minute))
+		all = append(all, labelled(by(c.lambda(f.Name, "ConcurrentExecutions"), "Maximum", time.Minute), f.Name))
 	}
 	return all
 }

@@ -69,10 +69,12 @@ func NewData(scope constructs.Construct, c Config) *DataStack {
 	d.Keysets.AddAlias(text("alias/" + c.Name + "-keysets"))
 	d.Failures = newBucket(stack, "Failures", &awss3.BucketProps{
 		// An object that nobody has replayed for as long as the history lasts would write what has expired already.
-		LifecycleRules: list(&awss3.LifecycleRule{Expiration: days(400), NoncurrentVersionExpiration: days(30)}),
-		Versioned:      yes(),
+		LifecycleRules: list(&awss3.LifecycleRule{Expiration: days(400)}),
 	})
 	pin(d.Failures, "Failures")
+	// What the CDK has for it adds a function which may do that to every bucket.
+	d.Failures.Node().DefaultChild().(awss3.CfnBucket).AddPropertyOverride(
+		text("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled"), true)
 
 	output(stack, "AccountsTable", d.Accounts.TableName(), "Accounts")
 	output(stack, "HistoryTable", d.History.TableName(), "Their history")

@@ -67,7 +67,9 @@ func (s *ServiceStack) grants(f api.Function) []grant {
 		if !known {
 			panic("infra: nobody knows what " + line + " is, which " + f.Name + " may")
 		}
-		add(make(action, part))
+		if g := make(action, part); !slices.Equal(g.resources, []string{""}) {
+			add(g)
+		}
 	}
 	if s.data.TableKey != nil && slices.ContainsFunc(all, func(g grant) bool { return strings.HasPrefix(g.actions[0], "dynamodb:") }) {
 		add(s.tableKey())
@@ -142,7 +144,7 @@ func (s *ServiceStack) resources() map[string]func(action, part string) grant {
 			return grant{name: "Notify", actions: []string{"lambda:" + action}, resources: []string{*s.functions["notify"].alias.FunctionArn()}}
 		},
 		"persona": on("Persona", "secretsmanager", s.config.Persona.Secret),
-		"webhook": on("Persona", "secretsmanager", s.config.Persona.WebhookSecret),
+		"webhook": on("Persona", "secretsmanager", s.config.Persona.WebhookSecret), // without recovery there is neither
 		"ses": func(action, _ string) grant {
 			return grant{"Send", []string{"ses:" + action}, []string{
 				s.arn("ses", "identity/"+s.config.identity()), s.arn("ses", "configuration-set/"+s.config.Name),

@@ -72,7 +72,7 @@ func NewService(scope constructs.Construct, c Config, data *DataStack, web *WebS
 	s.trigger()
 	s.hostRole()
 	if web != nil {
-		web.deploy(s.Stack, c, built, s.url, s.logs("PagesDeploymentLog"))
+		web.deploy(s.Stack, c, built, s.url, s.logs("PagesDeploymentLog", "/aws/lambda/"+c.Name+"-pages"))
 	}
 	output(s.Stack, "ApiUrl", &s.url, "The API")
 	output(s.Stack, "JwksUrl", text(s.url+"/.well-known/jwks.json"), "What assertions are verified with")
@@ -81,12 +81,17 @@ func NewService(scope constructs.Construct, c Config, data *DataStack, web *WebS
 	return s
 }
 
-// logs makes a log group. What is in it outlives the stack, for its 90 days.
-func (s *ServiceStack) logs(id string) awslogs.LogGroup {
+// logs makes a log group of 90 days. The record of what happened is the history; this is how it came about.
+func (s *ServiceStack) logs(id, name string) awslogs.LogGroup {
 	return awslogs.NewLogGroup(s.Stack, &id, &awslogs.LogGroupProps{
-		Retention: awslogs.RetentionDays_THREE_MONTHS, RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+		LogGroupName: &name, Retention: awslogs.RetentionDays_THREE_MONTHS, RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 }
+
+// nameOf is what a function is called in the account, and logOf its log.
+func (c Config) nameOf(f api.Function) string { return c.Name + "-" + f.Name }
+
+func (c Config) logOf(f api.Function) string { return "/aws/lambda/" + c.nameOf(f) }
 
 func (b Built) zip(f api.Function) string { return filepath.Join(b.Dist, f.Name+".zip") }
 
@@ -100,10 +105,10 @@ func idOf(f api.Function) string {
 }
 
 func (s *ServiceStack) newFunction(f api.Function, built Built) *function {
-	id, logs := idOf(f), s.logs(idOf(f)+"Log")
+	id, logs := idOf(f), s.logs(idOf(f)+"Log", s.config.logOf(f))
 	grants := append([]grant{logging(*logs.LogGroupArn())}, s.grants(f)...)
 	props := &awslambda.FunctionProps{
-		FunctionName: text(s.config.Name + "-" + f.Name),
+		FunctionName: text(s.config.nameOf(f)),
 		Description:  text("Nightlatch: " + f.Name),
 		Runtime:      awslambda.Runtime_PROVIDED_AL2023(),
 		Architecture: awslambda.Architecture_ARM_64(),
@@ -113,7 +118,7 @@ func (s *ServiceStack) newFunction(f api.Function, built Built) *function {
 		Timeout:      after(f.Timeout),
 		Environment:  s.environment(f),
 		LogGroup:     logs,
-		Role: role(s.Stack, id+"Role", "What "+s.config.Name+"-"+f.Name+" may do",
+		Role: role(s.Stack, id+"Role", "What "+s.config.nameOf(f)+" may do",
 			awsiam.NewServicePrincipal(text("lambda.amazonaws.com"), nil), append(grants, s.triggering(f)...)),
 	}
 	if limit, ok := s.config.Limits[f.Name]; ok {

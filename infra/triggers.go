@@ -51,19 +51,27 @@ func (s *ServiceStack) topic() {
 	}
 }
 
+// What the queues are called, after the deployment.
+const (
+	mailQueue   = "mails"
+	unsentQueue = "mails-unsent"
+	lostQueue   = "events-lost"
+)
+
 func (s *ServiceStack) queues() {
-	queue := func(id string, props awssqs.QueueProps) awssqs.Queue {
+	queue := func(id, name string, props awssqs.QueueProps) awssqs.Queue {
+		props.QueueName = text(s.config.Name + "-" + name)
 		props.Encryption, props.EnforceSSL, props.RetentionPeriod = awssqs.QueueEncryption_SQS_MANAGED, yes(), days(kept)
 		props.RemovalPolicy = awscdk.RemovalPolicy_DESTROY
 		return awssqs.NewQueue(s.Stack, &id, &props)
 	}
 	mailer := functionOf(api.TriggerQueue)
-	s.unsent = queue("UnsentMails", awssqs.QueueProps{})
-	s.mails = queue("Mails", awssqs.QueueProps{
+	s.unsent = queue("UnsentMails", unsentQueue, awssqs.QueueProps{})
+	s.mails = queue("Mails", mailQueue, awssqs.QueueProps{
 		VisibilityTimeout: after(mailVisible * mailer.Timeout),
 		DeadLetterQueue:   &awssqs.DeadLetterQueue{Queue: s.unsent, MaxReceiveCount: number(mailTries)},
 	})
-	s.lost = queue("LostEvents", awssqs.QueueProps{})
+	s.lost = queue("LostEvents", lostQueue, awssqs.QueueProps{})
 }
 
 // functionOf returns the one function of a trigger.
@@ -190,7 +198,7 @@ func (s *ServiceStack) schedule(f api.Function) {
 		panic("infra: nobody knows what " + f.Name + " is handed by its schedule")
 	}
 	alias := s.functions[f.Name].alias.FunctionArn()
-	name := s.config.Name + "-" + f.Name
+	name := s.config.nameOf(f)
 	clock := role(s.Stack, idOf(f)+"Clock", "Runs "+name, awsiam.NewServicePrincipal(text("scheduler.amazonaws.com"), &awsiam.ServicePrincipalOpts{
 		Conditions: &map[string]any{"StringEquals": object{
 			"aws:SourceAccount": s.Stack.Account(), "aws:SourceArn": s.arn("scheduler", "schedule-group/default"),

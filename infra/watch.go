@@ -18,7 +18,7 @@ import (
 // deployment: errors of a function, and 5xx.
 func NewWatch(scope constructs.Construct, c Config, data *DataStack, s *ServiceStack) awscdk.Stack {
 	stack := newStack(scope, c, "watch", "Nightlatch: alarms, dashboard and budget")
-	for _, a := range alarms(data, s) {
+	for _, a := range alarms(c, data, s) {
 		s.alarm(stack, a)
 	}
 	anomaly(stack, s, "WrongCodesAnomaly", "wrong-codes",
@@ -27,7 +27,7 @@ func NewWatch(scope constructs.Construct, c Config, data *DataStack, s *ServiceS
 		"Far more locks than usual at this time: somebody may be guessing at many accounts.", event("locked"))
 	tellOfKeys(stack, data, s)
 	tellOfFailures(stack, data, s)
-	dashboard(stack, data, s)
+	dashboard(stack, c, data, s)
 	if c.Watch.Budget > 0 {
 		budget(stack, c)
 	}
@@ -54,8 +54,20 @@ func wrongCodes() awscloudwatch.IMetric {
 	})
 }
 
-func queued(name, metricName string) awscloudwatch.Metric {
-	return by(metric("AWS/SQS", metricName, "QueueName", name), "Maximum", time.Minute)
+// The stacks know one another's functions and queues by name: an import from the other stack would keep that from ever removing
+// one.
+
+func (c Config) queued(queue, name string) awscloudwatch.Metric {
+	return by(metric("AWS/SQS", name, "QueueName", c.Name+"-"+queue), "Maximum", time.Minute)
+}
+
+func (c Config) lambda(function, name string) awscloudwatch.Metric {
+	return metric("AWS/Lambda", name, "FunctionName", c.Name+"-"+function)
+}
+
+// mailMetric is one of the mails of this deployment.
+func (c Config) mailMetric(name string) awscloudwatch.Metric {
+	return metric("AWS/SES", name, "ses:configuration-set", c.Name)
 }
 
 func tableMetric(table, name string) awscloudwatch.Metric {
@@ -66,21 +78,21 @@ func tableMetric(table, name string) awscloudwatch.Metric {
 var operations = []string{"GetItem", "PutItem", "Query"}
 
 // alarms are those with a threshold.
-func alarms(data *DataStack, s *ServiceStack) []alarm {
+func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 	all := []alarm{
 		// Pipeline.
 		{id: "IteratorAge", name: "iterator-age", what: "The history, the event bus and the mails are more than five minutes late.",
-			metric: by(s.functions["notify"].alias.Metric(text("IteratorAge"), nil), "Maximum", time.Minute), over: 5 * 60 * 1000, periods: 3},
+			metric: by(c.lambda("notify", "IteratorAge"), "Maximum", time.Minute), over: 5 * 60 * 1000, periods: 3},
 		{id: "UnsentMails", name: "unsent-mails", what: "There are mails that SES does not take.",
-			metric: queued(*s.unsent.QueueName(), "ApproximateNumberOfMessagesVisible")},
+			metric: c.queued(unsentQueue, "ApproximateNumberOfMessagesVisible")},
 		{id: "LostEvents", name: "lost-events", what: "There are runs of a schedule, or events of SES, that no function took.",
-			metric: queued(*s.lost.QueueName(), "ApproximateNumberOfMessagesVisible")},
+			metric: c.queued(lostQueue, "ApproximateNumberOfMessagesVisible")},
 		{id: "FailureBucket", name: "failures", what: "There are records that the history lacks.",
 			metric: by(metric("AWS/S3", "NumberOfObjects", "BucketName", *data.Failures.BucketName(), "StorageType", "AllStorageTypes"), "Maximum", 24*time.Hour)},
 		{id: "OldestMail", name: "oldest-mail", what: "A mail has waited for more than ten minutes.",
-			metric: queued(*s.mails.QueueName(), "ApproximateAgeOfOldestMessage"), over: 10 * 60, periods: 3},
+			metric: c.queued(mailQueue, "ApproximateAgeOfOldestMessage"), over: 10 * 60, periods: 3},
 		{id: "SweepSilent", name: "sweep-silent", what: "Nothing has moved on for fifteen minutes what time has made due.",
-			metric: by(s.functions["sweep"].alias.MetricInvocations(nil), "Sum", 15*time.Minute), under: true, silence: true},
+			metric: by(c.lambda("sweep", "Invocations"), "Sum", 15*time.Minute), under: true, silence: true},
 
 		// Service.
 		{id: "VerifySlow", name: "verify-slow", what: "One sign-in of a hundred waits for more than a second.",
@@ -109,13 +121,13 @@ func alarms(data *DataStack, s *ServiceStack) []alarm {
 			metric: by(ours(api.MetricOldestReview), "Maximum", 15*time.Minute), over: 24 * 60 * 60},
 		{id: "Gaps", name: "gaps", what: "The history of an account has a gap.", metric: event("gap")},
 		{id: "Bounces", name: "bounces", what: "More than 2 % of the mails bounce: SES reviews an account at 5 %.",
-			metric: by(metric("AWS/SES", "Reputation.BounceRate"), "Average", time.Hour), over: 0.02},
+			metric: by(c.mailMetric("Reputation.BounceRate"), "Average", time.Hour), over: 0.02},
 		{id: "Complaints", name: "complaints", what: "More than 0.05 % of the mails are complained of: SES reviews an account at 0.1 %.",
-			metric: by(metric("AWS/SES", "Reputation.ComplaintRate"), "Average", time.Hour), over: 0.0005},
+			metric: by(c.mailMetric("Reputation.ComplaintRate"), "Average", time.Hour), over: 0.0005},
 	}
 	for _, f := range functions() {
 		all = append(all, alarm{id: idOf(f) + "Throttles", name: f.Name + "-throttles", what: "Lambda refuses to run " + f.Name + ": too many run at once.",
-			metric: s.functions[f.Name].lambda.MetricThrottles(sumOver(5))})
+			metric: c.lambda(f.Name, "Throttles")})
 	}
 	for _, of := range tables(data) {
 		id, table := of.id, of.name
