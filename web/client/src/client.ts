@@ -1,7 +1,7 @@
 import createClient from 'openapi-fetch'
 
 import type { components, paths } from './openapi.ts'
-import { Refusal, Unreachable } from './refusal.ts'
+import { isObject, Refusal, Unreachable } from './refusal.ts'
 import type {
   BackupCode, Case, Cases, CaseState, Checked, Confirmed, ConfirmedInSignIn, Decided, Decision, EnrollmentRequired, HistoryPage, LinkAbout,
   ResetRequested, SetUp, SignedIn, Status,
@@ -23,6 +23,9 @@ export interface ClientOptions {
 /** What a code, a grant or nothing stands for: who may begin or renew. */
 export type Proof = { code: string } | { grant: string } | Record<string, never>
 
+/** What an answer must have, to be one: the rest is the service's business. */
+type Member<T> = T extends unknown ? keyof T : never
+
 /** Answers with more to wait for are asked again, at most so many times in all. */
 const tries = 3
 /** A pause that the service asks for is kept up to this many seconds; of a longer one the user is told. */
@@ -36,7 +39,8 @@ export function newKey(): string {
 /**
  * The routes that a browser may call, one method each. Each resolves with the body of the answer, or rejects with a
  * {@link Refusal} or {@link Unreachable}, after it has sent again what is safe to send again: under the same
- * Idempotency-Key, or the same challenge and code, it takes effect once.
+ * Idempotency-Key, or the same challenge and code, it takes effect once. (A wrong code whose answer was lost counts again;
+ * a right one is the more likely, and whose user must not be told that it was used.)
  */
 export class Client {
   readonly #api: ReturnType<typeof createClient<paths>>
@@ -60,82 +64,82 @@ export class Client {
   // A session's
 
   beginEnrollment(proof: Proof = {}, key = newKey()): Promise<SetUp> {
-    return this.#send(async () => this.#api.POST('/v1/enroll', { body: proof, headers: await this.#headers(key) }))
+    return this.#send('enrollment_id', async () => this.#api.POST('/v1/enroll', { body: proof, headers: await this.#headers(key) }))
   }
 
   confirmEnrollment(enrollment_id: string, code: string, key = newKey()): Promise<Confirmed> {
-    return this.#send(async () => this.#api.POST('/v1/enroll/confirm', { body: { enrollment_id, code }, headers: await this.#headers(key) }))
+    return this.#send('activated_at', async () => this.#api.POST('/v1/enroll/confirm', { body: { enrollment_id, code }, headers: await this.#headers(key) }))
   }
 
   discardEnrollment(): Promise<void> {
-    return this.#send(async () => this.#api.DELETE('/v1/enroll', { headers: await this.#headers() }))
+    return this.#send(undefined, async () => this.#api.DELETE('/v1/enroll', { headers: await this.#headers() }))
   }
 
   /** A dry run. It is not sent again by itself: a wrong code would count twice. */
   check(code: string): Promise<Checked> {
-    return this.#send(async () => this.#api.POST('/v1/check', { body: { code }, headers: await this.#headers() }), 1)
+    return this.#send('valid', async () => this.#api.POST('/v1/check', { body: { code }, headers: await this.#headers() }), 1)
   }
 
   createBackupCode(proof: Proof, key = newKey()): Promise<BackupCode> {
-    return this.#send(async () => this.#api.POST('/v1/backup-code', { body: proof, headers: await this.#headers(key) }))
+    return this.#send('backup_code', async () => this.#api.POST('/v1/backup-code', { body: proof, headers: await this.#headers(key) }))
   }
 
   /** Resolves with the grant for the create that follows. */
   async revokeBackupCode(code: string, key = newKey()): Promise<string> {
-    const { grant } = await this.#send(async () => this.#api.POST('/v1/backup-code/revoke', { body: { code }, headers: await this.#headers(key) }))
+    const { grant } = await this.#send('grant', async () => this.#api.POST('/v1/backup-code/revoke', { body: { code }, headers: await this.#headers(key) }))
     return grant
   }
 
   async disable(code: string, key = newKey()): Promise<void> {
-    await this.#send(async () => this.#api.POST('/v1/disable', { body: { code }, headers: await this.#headers(key) }))
+    await this.#send('state', async () => this.#api.POST('/v1/disable', { body: { code }, headers: await this.#headers(key) }))
   }
 
   status(): Promise<Status> {
-    return this.#send(async () => this.#api.GET('/v1/status', { headers: await this.#headers() }))
+    return this.#send('policy', async () => this.#api.GET('/v1/status', { headers: await this.#headers() }))
   }
 
   history(cursor?: string, limit?: number): Promise<HistoryPage> {
     const query = { ...(cursor === undefined ? {} : { cursor }), ...(limit === undefined ? {} : { limit }) }
-    return this.#send(async () => this.#api.GET('/v1/history', { params: { query }, headers: await this.#headers() }))
+    return this.#send('events', async () => this.#api.GET('/v1/history', { params: { query }, headers: await this.#headers() }))
   }
 
   async cancelReset(): Promise<void> {
-    await this.#send(async () => this.#api.DELETE('/v1/reset', { headers: await this.#headers() }))
+    await this.#send('state', async () => this.#api.DELETE('/v1/reset', { headers: await this.#headers() }))
   }
 
   // A challenge's
 
   verify(challenge: string, method: components['schemas']['VerifyRequest']['method'], code: string): Promise<SignedIn | EnrollmentRequired> {
-    return this.#send(() => this.#api.POST('/v1/verify', { body: { challenge, method, code } }))
+    return this.#send('state', () => this.#api.POST('/v1/verify', { body: { challenge, method, code } }))
   }
 
   beginEnrollmentInSignIn(challenge: string, key = newKey()): Promise<SetUp> {
-    return this.#send(() => this.#api.POST('/v1/verify/enroll', { body: { challenge }, headers: { 'idempotency-key': key } }))
+    return this.#send('enrollment_id', () => this.#api.POST('/v1/verify/enroll', { body: { challenge }, headers: { 'idempotency-key': key } }))
   }
 
   confirmEnrollmentInSignIn(challenge: string, enrollment_id: string, code: string, key = newKey()): Promise<ConfirmedInSignIn> {
     const body = { challenge, enrollment_id, code }
-    return this.#send(() => this.#api.POST('/v1/verify/enroll/confirm', { body, headers: { 'idempotency-key': key } }))
+    return this.#send('activated_at', () => this.#api.POST('/v1/verify/enroll/confirm', { body, headers: { 'idempotency-key': key } }))
   }
 
   requestReset(challenge: string): Promise<ResetRequested> {
-    return this.#send(() => this.#api.POST('/v1/reset-request', { body: { challenge } }))
+    return this.#send('reference', () => this.#api.POST('/v1/reset-request', { body: { challenge } }))
   }
 
   // A mailed link's
 
   showResetLink(token: string): Promise<LinkAbout> {
-    return this.#send(() => this.#api.POST('/v1/reset/show', { body: { token } }))
+    return this.#send('purpose', () => this.#api.POST('/v1/reset/show', { body: { token } }))
   }
 
   /** Resolves with the address where the identity check goes on, for one use. */
   async goToIdentityCheck(token: string): Promise<string> {
-    const { url } = await this.#send(() => this.#api.POST('/v1/reset/identity', { body: { token } }))
+    const { url } = await this.#send('url', () => this.#api.POST('/v1/reset/identity', { body: { token } }))
     return url
   }
 
   async cancelResetByLink(token: string): Promise<void> {
-    await this.#send(() => this.#api.POST('/v1/reset/cancel', { body: { token } }))
+    await this.#send('state', () => this.#api.POST('/v1/reset/cancel', { body: { token } }))
   }
 
   // A reviewer's
@@ -143,16 +147,16 @@ export class Client {
   /** Cases by their state; those that wait for a reviewer unless another is asked for. */
   reviews(state?: CaseState, cursor?: string): Promise<Cases> {
     const query = { ...(state === undefined ? {} : { state }), ...(cursor === undefined ? {} : { cursor }) }
-    return this.#send(async () => this.#api.GET('/v1/reviews', { params: { query }, headers: await this.#headers() }))
+    return this.#send('cases', async () => this.#api.GET('/v1/reviews', { params: { query }, headers: await this.#headers() }))
   }
 
   review(id: string): Promise<Case> {
-    return this.#send(async () => this.#api.GET('/v1/reviews/{id}', { params: { path: { id } }, headers: await this.#headers() }))
+    return this.#send('case_version', async () => this.#api.GET('/v1/reviews/{id}', { params: { path: { id } }, headers: await this.#headers() }))
   }
 
   /** Not sent again by itself: whether it was decided, the case says. */
   decide(id: string, decision: Decision): Promise<Decided> {
-    return this.#send(async () => this.#api.POST('/v1/reviews/{id}/decision', {
+    return this.#send('state', async () => this.#api.POST('/v1/reviews/{id}/decision', {
       params: { path: { id } }, body: decision, headers: await this.#headers(),
     }), 1)
   }
@@ -162,9 +166,9 @@ export class Client {
     return { ...(session ? { authorization: `Bearer ${session}` } : {}), ...(key ? { 'idempotency-key': key } : {}) }
   }
 
-  async #send<T>(call: () => Promise<{ data?: T; error?: unknown; response: Response }>, times = tries): Promise<T> {
+  async #send<T>(member: Member<T> | undefined, call: () => Promise<{ data?: T; error?: unknown; response: Response }>, times = tries): Promise<T> {
     for (let tried = 1; ; tried++) {
-      const failure = await this.#once(call)
+      const failure = await this.#once(member, call)
       if (!(failure instanceof Error)) return failure.data
       const again = failure instanceof Unreachable || (failure instanceof Refusal && failure.code === 'unavailable')
       const pause = failure instanceof Refusal ? failure.retryAfter : 0
@@ -174,7 +178,7 @@ export class Client {
     }
   }
 
-  async #once<T>(call: () => Promise<{ data?: T; error?: unknown; response: Response }>): Promise<{ data: T } | Refusal | Unreachable> {
+  async #once<T>(member: Member<T> | undefined, call: () => Promise<{ data?: T; error?: unknown; response: Response }>): Promise<{ data: T } | Refusal | Unreachable> {
     let answer: Awaited<ReturnType<typeof call>>
     try {
       this.#end?.throwIfAborted()
@@ -184,7 +188,8 @@ export class Client {
       return new Unreachable(cause) // also a body that breaks off, or is no JSON: what was said is not known
     }
     const { data, error, response } = answer
-    if (response.ok) return { data: data as T }
+    if (response.ok && (member === undefined || (isObject(data) && member in data))) return { data: data as T }
+    if (response.ok) return new Unreachable(new Error(`an answer without ${String(member)}`)) // it is somebody else's
     return new Refusal(response.status, error, response.headers.get('retry-after'))
   }
 }

@@ -70,7 +70,7 @@ function ownCode(code: string, status: number): code is Code {
   return Object.hasOwn(statusOf, code) && statusOf[code as Code] === status
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -86,6 +86,14 @@ describe('what is safe to send again is sent again', () => {
       expect(asked).toHaveLength(1)
     }
   })
+  test('after an answer that is not the one to this question', async () => {
+    for (const other of [json(200, {}), json(200, null), json(200, []), json(200, 'x'), new Response(null, { status: 204 }), new Response('', { status: 200 })]) {
+      const { asked, client } = service(other, json(200, setUp))
+      expect(await client.beginEnrollment()).toEqual(setUp)
+      expect(asked).toHaveLength(2)
+    }
+    await expect(service(json(200, {})).client.check('1')).rejects.toBeInstanceOf(Unreachable)
+  })
   test('but not once it has ended', async () => {
     const end = new AbortController()
     const { asked, client } = ending(end.signal, lost, json(200, setUp))
@@ -142,8 +150,8 @@ test('each route is asked as the API has it', async () => {
     [(c) => c.decide('x', { decision: 'stop', case_version: 3 }), 'POST /v1/reviews/x/decision', { decision: 'stop', case_version: 3 }],
   ]
   for (const [call, route, body] of calls) {
-    const { asked, client } = service(json(200, {}))
-    await call(client)
+    const { asked, client } = service(problem(403, 'forbidden'))
+    await expect(call(client)).rejects.toBeInstanceOf(Refusal)
     const request = asked[0]!
     expect(`${request.method} ${request.url.replace('https://2fa.example.com', '')}`).toBe(route)
     expect(body === undefined ? undefined : await request.json()).toEqual(body)
