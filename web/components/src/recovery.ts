@@ -14,7 +14,7 @@ type Step = 'looking' | 'identity' | 'cancel' | 'sign_in' | 'thanks' | 'kept' | 
 interface Kept {
   token: string
   reference?: string
-  /** How often the identity check could be tried: when it is less, one has failed. */
+  /** How often the identity check could be tried when it was last begun: with fewer left, that one has failed. */
   tries?: number
 }
 
@@ -78,7 +78,7 @@ export class NightlatchRecovery extends NightlatchElement {
     this.step(() => (this.at = 'looking'))
     void this.#ask('look', async () => {
       const about = await this.client.showResetLink(token)
-      keep(name, { token, reference: about.reference, tries: about.tries_left } satisfies Kept)
+      keep(name, { token, reference: about.reference } satisfies Kept)
       this.step(() => {
         this.about = about
         this.at = about.purpose
@@ -92,7 +92,6 @@ export class NightlatchRecovery extends NightlatchElement {
     if (before?.tries === undefined) return
     const about = await this.client.showResetLink(before.token).catch(() => undefined)
     if (!about || this.at !== 'thanks' || about.tries_left >= before.tries || identityTrouble(about) !== 'again') return
-    keep(name, { ...before, tries: about.tries_left } satisfies Kept)
     this.#token = before.token
     this.step(() => {
       this.about = about
@@ -180,8 +179,9 @@ export class NightlatchRecovery extends NightlatchElement {
         if (!(error instanceof Refusal && error.code === 'link_expired')) throw error
         await this.client.showResetLink(this.#token) // the link is good, but the check was submitted: it is looked at
       })
-      if (url === undefined) this.step(() => (this.at = 'thanks'))
-      else this.#leave(url)
+      if (url === undefined) return this.step(() => (this.at = 'thanks'))
+      if (this.about) keep(name, { token: this.#token, reference: this.about.reference, tries: this.about.tries_left } satisfies Kept)
+      this.#leave(url)
     })
     return { label: this.say(key), kind: 'main' as const, action: 'start', click: start }
   }

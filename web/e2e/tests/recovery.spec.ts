@@ -68,14 +68,17 @@ test('R4: back from the identity check', async ({ app }) => {
 
 test('I1: back from an identity check that has failed by then', async ({ app }) => {
   const token = await mailed(app, 'identity')
-  await expect(heading(await open(app, 'identity', token), 'Confirm your identity')).toBeVisible()
+  await button(await open(app, 'identity', token), 'Start').click()
+  await expect.poll(() => app.events()).toHaveLength(1)
   await identityCheck(app, 'fail')
   await app.server.mail(/couldn't verify your ID/, alice)
-  const page = await open(app, 'thanks', '')
+  let page = await open(app, 'thanks', '')
+  await expect(heading(page, "We couldn't verify your ID")).toBeFocused()
+  page = await open(app, 'thanks', '') // as after a reload
   await expect(heading(page, "We couldn't verify your ID")).toBeFocused()
   await expect(page.getByText('2 of 3 tries left.')).toBeVisible()
   await button(page, 'Try again').click()
-  await expect.poll(async () => (await app.events()).map((e) => e.type)).toEqual(['nightlatch-leave'])
+  await expect.poll(async () => (await app.events()).map((e) => e.type)).toEqual(['nightlatch-leave', 'nightlatch-leave'])
   // The next one is not known to have failed.
   await expect(heading(await open(app, 'thanks', ''), "Thank you. We're reviewing your case")).toBeVisible()
 })
