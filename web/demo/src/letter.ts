@@ -1,7 +1,7 @@
 /** A piece of a mail's text: words, or an address that can be opened. */
 export type Piece = { text: string } | { text: string; link: string; here: boolean }
 
-/** Cuts a mail's text into words and links. A link of this page is opened here; of others only https has one. */
+/** Cuts a mail's text into words and links. A link of this page itself is opened here; of others only https has one. */
 export function piecesOf(text: string, origin: string): Piece[] {
   const pieces: Piece[] = []
   let from = 0
@@ -9,7 +9,7 @@ export function piecesOf(text: string, origin: string): Piece[] {
     const address = found[0].replace(/[.,;:!?)\]]+$/, '')
     if (found.index > from) pieces.push({ text: text.slice(from, found.index) })
     from = found.index + address.length
-    const here = address.startsWith(origin + '/')
+    const here = address.startsWith(origin + '/#/') // any further path might begin with //, which is another host
     pieces.push(here || address.startsWith('https://') ? { text: address, link: address, here } : { text: address })
   }
   if (from < text.length) pieces.push({ text: text.slice(from) })

@@ -18,6 +18,7 @@ it('finds the links of a mail, and opens only what may be opened', () => {
 })
 
 it('is not taken in by an address that begins like ours', () => {
+  expect(piecesOf(`${origin}//evil.example/#/reset/cancel`, origin)).toEqual([{ text: `${origin}//evil.example/#/reset/cancel` }])
   expect(piecesOf('http://127.0.0.1:87871/x http://127.0.0.1:8787@evil.example/', origin)).toEqual([
     { text: 'http://127.0.0.1:87871/x' }, { text: ' ' }, { text: 'http://127.0.0.1:8787@evil.example/' },
   ])

@@ -60,7 +60,9 @@ function element(route: Route, o: SiteOptions): HTMLElement {
       return plain(o, words.signingIn)
     }
     case 'session': // see main.ts; anywhere else nobody asked for one
-    case 'unknown': return plain(o, words.unknown)
+    case 'unknown':
+      hide(route) // whatever it was, it may have been a token
+      return plain(o, words.unknown)
   }
 }
 
