@@ -20,13 +20,18 @@ OPENAPI  := web/client/src/openapi.ts
 SOURCES  := $(shell find web/client/src web/components/src web/site web/demo \( -name node_modules -o -name dist -o -name test \) -prune -o -print) web/vite.shared.ts pkg/host/example_test.go
 NODE     := node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null
 
+# The pages that are deployed, and the configuration by which the stacks are synthesised.
+SITE   := web/site/dist/index.html
+CDK    := infra/node_modules/.package-lock.json
+CONFIG ?= example.json
+
 # Whichever is there; CHROMIUM=/path/to/it names another.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb tools test lint vulnerabilities build bench FORCE
+.PHONY: help dev dynamodb tools test lint vulnerabilities build infra bench FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +64,7 @@ test: tools ## every test, with the race detector, and what was skipped for lack
 	fi; \
 	go test $$race ./... || status=$$?; \
 	go test -run 'RightAmongWrong$$$$' ./cmd/nightlatch || status=$$?; \
+	$(STACKS) || status=$$?; \
 	if ! $(NODE); then :; elif [ -n "$$CHROMIUM" ]; then \
 		(cd web && node_modules/.bin/playwright test -c e2e) || status=$$?; \
 	else \
@@ -71,6 +77,8 @@ lint: vulnerabilities ## format, vet, linters, known vulnerabilities
 	@unformatted=$$(gofmt -l $$(git ls-files "*.go")); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(GOLANGCI_LINT) run ./...
+	go -C infra vet ./...
+	cd infra && go run $(GOLANGCI_LINT) run ./...
 
 # Without a network there is no database to ask. That is told and is no failure; a vulnerability is, and so is anything else.
 vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.dev
@@ -88,12 +96,26 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	*) exit 1 ;; \
 	esac
 
-build: dist/nightlatch $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, and a zip for each function in functions/
+build: dist/nightlatch $(SITE) $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, the deployed pages, and a zip for each function in functions/
+
+# The stacks are a module of their own: the CDK is large, and runs on Node. What it complains of it has written itself.
+STACKS = (cd infra && JSII_DEPRECATED=quiet go test -count=1 ./...)
+
+infra: build $(CDK) ## test the stacks, and synthesise them to infra/cdk.out; CONFIG=production.json names a configuration in infra/
+	$(STACKS)
+	cd infra && JSII_DEPRECATED=quiet node_modules/.bin/cdk synth --quiet -c nightlatch=$(CONFIG)
+
+$(CDK): infra/package-lock.json
+	cd infra && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # The pages go into the program. Each step is taken when what it makes is older than what it takes.
 $(PAGES): $(OPENAPI) $(SOURCES)
 	@echo "building the pages"
 	@cd web/demo && ../node_modules/.bin/vite build --logLevel warn
+
+$(SITE): $(OPENAPI) $(SOURCES)
+	@cd web/site && ../node_modules/.bin/vite build --logLevel warn
 
 $(OPENAPI): pkg/api/openapi.yaml $(PACKAGES)
 	@cd web && npm run --silent generate >/dev/null

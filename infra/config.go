@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type Policy struct {
 	twofactor.Policy
 	Preset string // that it is, or is made of
 	Text   string
+	fault  error
 }
 
 // Session is how sessions of the host's identity provider are known.
@@ -171,27 +173,23 @@ func ParseConfig(text []byte) (Config, error) {
 	return c, nil
 }
 
-// UnmarshalJSON takes the name of a preset or settings. What is wrong with a setting, twofactor says.
+// UnmarshalJSON takes the name of a preset or settings. What is wrong with them is told with the rest.
 func (p *Policy) UnmarshalJSON(text []byte) error {
-	var preset string
-	var err error
-	if json.Unmarshal(text, &preset) == nil {
-		p.Text, p.Preset = preset, preset
-		p.Policy, err = twofactor.Preset(preset)
-	} else {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, text); err != nil {
-			return err
-		}
-		p.Text, p.Preset = compact.String(), twofactor.Presets()[0]
-		p.Policy, err = twofactor.ParsePolicy(text)
-		var settings struct{ Preset string }
-		if json.Unmarshal(text, &settings) == nil && settings.Preset != "" {
-			p.Preset = settings.Preset
-		}
+	p.Preset = twofactor.Presets()[0]
+	if json.Unmarshal(text, &p.Preset) == nil {
+		p.Text = p.Preset
+		p.Policy, p.fault = twofactor.Preset(p.Preset)
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("policy: %w", err)
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return err
+	}
+	p.Text = compact.String()
+	p.Policy, p.fault = twofactor.ParsePolicy(text)
+	var settings struct{ Preset string }
+	if json.Unmarshal(text, &settings) == nil && settings.Preset != "" {
+		p.Preset = settings.Preset
 	}
 	return nil
 }
@@ -241,6 +239,11 @@ func (c *Config) check() error {
 	if c.Policy.Text == "" {
 		f.say("policy", "is missing: set it to a preset (%s) or to settings", strings.Join(twofactor.Presets(), ", "))
 	}
+	if c.Policy.fault != nil {
+		for line := range strings.Lines(c.Policy.fault.Error()) { // one for each fault
+			f.say("policy", "%s", strings.TrimPrefix(strings.TrimSpace(line), "policy: "))
+		}
+	}
 
 	f.need("session.issuer", c.Session.Issuer, "the issuer of the host's session tokens, an https URL as it stands in them", isHTTPS)
 	if len(c.Session.Audiences) == 0 {
@@ -262,7 +265,10 @@ func (c *Config) check() error {
 		})
 	f.may("mail.words", c.Mail.Words, "a preset ("+strings.Join(twofactor.Presets(), ", ")+") whose words mails have",
 		func(s string) bool { return slices.Contains(twofactor.Presets(), s) })
-	c.checkRecovery(&f)
+	if c.Policy.Text != "" && c.Policy.fault == nil {
+		c.checkRecovery(&f)
+	}
+	c.checkReviewers(&f)
 
 	f.number("tables.max_reads", c.Tables.MaxReads, 10, 40000)
 	f.number("tables.max_writes", c.Tables.MaxWrites, 10, 40000)
@@ -311,14 +317,14 @@ func (c *Config) checkRecovery(f *faults) {
 		for setting, set := range map[string]bool{
 			"persona": c.Persona != Persona{}, "web": c.Web != Web{}, "reviewers.address": c.Reviewers.Address != "",
 		} {
-			if set && c.Policy.Text != "" {
+			if set {
 				f.say(setting, "is for recovery by identity review, and policy.recovery is %s: remove it, or set policy.recovery to %s",
 					c.Policy.Recovery, twofactor.IdentityReview)
 			}
 		}
 		f.may("support", c.Support, aText, isText)
 	} else {
-		secret := match(`arn:aws[a-z-]*:secretsmanager:` + regexp.QuoteMeta(c.Region) + `:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}`)
+		secret := match(`arn:aws[a-z-]*:secretsmanager:` + c.here() + `:[0-9]{12}:secret:.+-[A-Za-z0-9]{6}`)
 		f.need("persona.template", c.Persona.Template, "the inquiry template at Persona, such as itmpl_…", match(`[A-Za-z0-9_-]{1,64}`))
 		f.need("persona.secret", c.Persona.Secret, "the whole ARN of a secret in "+c.Region+" with Persona's API key", secret)
 		f.need("persona.webhook_secret", c.Persona.WebhookSecret, "the whole ARN of a secret in "+c.Region+" with that of Persona's webhooks", secret)
@@ -330,6 +336,12 @@ func (c *Config) checkRecovery(f *faults) {
 		f.need("reviewers.address", c.Reviewers.Address, "the mail address that is told of cases", isAddress)
 		f.need("support", c.Support, "the mail address where users find help", isAddress)
 	}
+}
+
+// here is a pattern for the Region, and for any while it is not known.
+func (c *Config) here() string { return cmp.Or(regexp.QuoteMeta(c.Region), "[a-z0-9-]+") }
+
+func (c *Config) checkReviewers(f *faults) {
 	f.may("reviewers.group", c.Reviewers.Group, "the group of those who review", isWord)
 	f.may("reviewers.groups_claim", c.Reviewers.Groups, "the name of a claim", isWord)
 	f.may("reviewers.amr_claim", c.Reviewers.AMR, "the name of a claim", isWord)

@@ -32,13 +32,14 @@ func dashboard(stack awscdk.Stack, c Config, data *DataStack, s *ServiceStack) {
 	board.AddWidgets(
 		graph("Iterator age", by(c.lambda("notify", "IteratorAge"), "Maximum", time.Minute)),
 		graph("Queue depth", depth(c, mailQueue), depth(c, unsentQueue), depth(c, lostQueue)),
-		graph("Mail sent and bounced", metric("AWS/SES", "Send"), metric("AWS/SES", "Bounce"), metric("AWS/SES", "Complaint"), metric("AWS/SES", "Reject")),
+		graph("Mail sent and bounced", mails()...),
 	)
 	board.AddWidgets(
 		graph("KMS", kms(), ours(api.MetricUnopened), ours(api.MetricKeysetFailures)),
 		graph("Concurrency", concurrency(c)...),
 		graph("Tables: units", units(data)...),
 	)
+	board.AddWidgets(graph("Failures by function", failures()...))
 }
 
 func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.IWidget {
@@ -107,6 +108,27 @@ func waiting() []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, state := range []string{"identity_pending", "in_review", "approved", "ready"} {
 		all = append(all, labelled(by(metric(api.MetricNamespace, api.MetricWaiting, api.DimensionState, state), "Maximum", 5*time.Minute), state))
+	}
+	return all
+}
+
+// mails are those of this deployment, and what became of all mails of the account.
+func mails() []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, outcome := range []string{"sent", "needless", "failed"} {
+		all = append(all, labelled(metric(api.MetricNamespace, api.MetricMails, api.DimensionOutcome, outcome), outcome))
+	}
+	for _, name := range []string{"Send", "Bounce", "Complaint", "Reject"} {
+		all = append(all, labelled(metric("AWS/SES", name), name+", in the account"))
+	}
+	return all
+}
+
+func failures() []awscloudwatch.IMetric {
+	var all []awscloudwatch.IMetric
+	for _, f := range functions() {
+		all = append(all, labelled(metric(api.MetricNamespace, api.MetricRequests,
+			api.DimensionFunction, f.Name, api.DimensionOutcome, "failure"), f.Name))
 	}
 	return all
 }

@@ -26,8 +26,6 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	os.Setenv("JSII_DEPRECATED", "quiet") // the CDK calls what it has deprecated itself
-	os.Setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "true")
 	code := m.Run()
 	jsii.Close()
 	os.RemoveAll(scratch())

@@ -83,9 +83,9 @@ func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 		// Pipeline.
 		{id: "IteratorAge", name: "iterator-age", what: "The history, the event bus and the mails are more than five minutes late.",
 			metric: by(c.lambda("notify", "IteratorAge"), "Maximum", time.Minute), over: 5 * 60 * 1000, periods: 3},
-		{id: "UnsentMails", name: "unsent-mails", what: "There are mails that SES does not take.",
+		{id: "UnsentMails", name: unsentQueue, what: "There are mails that SES does not take.",
 			metric: c.queued(unsentQueue, "ApproximateNumberOfMessagesVisible")},
-		{id: "LostEvents", name: "lost-events", what: "There are runs of a schedule, or events of SES, that no function took.",
+		{id: "LostEvents", name: lostQueue, what: "There are runs of a schedule, or events of SES, that no function took.",
 			metric: c.queued(lostQueue, "ApproximateNumberOfMessagesVisible")},
 		{id: "FailureBucket", name: "failures", what: "There are records that the history lacks.",
 			metric: by(metric("AWS/S3", "NumberOfObjects", "BucketName", *data.Failures.BucketName(), "StorageType", "AllStorageTypes"), "Maximum", 24*time.Hour)},
