@@ -40,6 +40,14 @@ type client struct {
 
 	mu     sync.Mutex
 	served map[string]bool // the routes that have succeeded, by key
+	sent   []exchange
+}
+
+// exchange is a request and what it was answered.
+type exchange struct {
+	function string
+	event    events.APIGatewayV2HTTPRequest
+	answer   answer
 }
 
 // newClient returns a client of functions that run, each of which has so much time to answer.
@@ -168,6 +176,9 @@ func (c *client) send(r api.Route, e events.APIGatewayV2HTTPRequest) answer {
 		}
 	}
 	hold(c.tb, e, response)
+	c.mu.Lock()
+	c.sent = append(c.sent, exchange{r.Function, e, a})
+	c.mu.Unlock()
 	if a.status < 300 {
 		c.mu.Lock()
 		c.served[r.Key()] = true

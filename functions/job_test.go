@@ -190,6 +190,7 @@ func TestJobs(t *testing.T) {
 						t.Errorf("%s logs:\n%s", name, said)
 					}
 				}
+				w.counted()
 				w.replay()
 				worlds <- w
 				served <- c.served

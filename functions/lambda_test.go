@@ -24,7 +24,8 @@ type lambda struct {
 	name    string
 	api     *httptest.Server
 	process *exec.Cmd
-	said    transcript
+	said    transcript // on the standard error: the log
+	counted transcript // on the standard output: metrics
 	begun   time.Time
 	asked   time.Time     // when the function asked for its first event,
 	ready   chan struct{} // which is closed then
@@ -90,7 +91,7 @@ func startLambda(tb testing.TB, name, program string, environment map[string]str
 	for variable, value := range environment {
 		l.process.Env = append(l.process.Env, variable+"="+value)
 	}
-	l.process.Stdout, l.process.Stderr = &l.said, &l.said
+	l.process.Stdout, l.process.Stderr = &l.counted, &l.said
 	l.begun = time.Now()
 	if err := l.process.Start(); err != nil {
 		tb.Fatal(err)

@@ -24,7 +24,7 @@ func main() {
 	deps := handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: fences.At, Now: time.Now},
 		Settings: env.Settings,
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 		RaiseFence: func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error) {
 			return fences.Raise(ctx, store.ReplaceConfig, at, by)
 		},

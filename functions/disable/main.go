@@ -20,6 +20,6 @@ func main() {
 	lambda.Start(handler.Disable(handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Settings: env.Settings,
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

@@ -32,6 +32,6 @@ func main() {
 		Keys:     keys.Tokens,
 		Identity: identity.Checks{Client: persona},
 		Webhook:  identity.Webhooks(webhook),
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

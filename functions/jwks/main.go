@@ -17,6 +17,6 @@ func main() {
 	store := dynamostore.New(env.DynamoDB, env.Tables)
 	lambda.Start(handler.JWKS(handler.Deps{
 		JWKS: func(ctx context.Context) ([]byte, error) { return keyring.LoadJWKS(ctx, store) },
-		Log:  env.Log,
+		Log:  env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

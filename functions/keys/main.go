@@ -28,6 +28,6 @@ func main() {
 			return keyring.Renew(ctx, store, kek, purposes...)
 		},
 		Answers: thaw.Client(2 * time.Second),
-		Log:     env.Log,
+		Log:     env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

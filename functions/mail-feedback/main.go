@@ -21,6 +21,6 @@ func main() {
 	lambda.Start(handler.MailFeedback(handler.Deps{
 		Service: &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Keys:    keys.Tokens,
-		Log:     env.Log,
+		Log:     env.Log, Metrics: env.Metrics, Used: store.Used,
 	}, mail.DecodeTag))
 }

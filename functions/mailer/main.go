@@ -7,10 +7,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/environment"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/mail"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -29,9 +31,12 @@ func main() {
 			_, err := ses.Send(ctx, to, m, tags)
 			return err
 		},
+		Count: func(outcome string) {
+			env.Metrics.Put(metric.Count(api.MetricMails, metric.Dimension{Name: api.DimensionOutcome, Value: outcome}))
+		},
 		Now: time.Now, Mailed: store.Mailed, MarkMailed: store.MarkMailed,
 		App: env.Settings.App, Support: env.Settings.Support, Web: env.Web,
 		Words: mail.WordsOf(env.Mail.Words), Reviewers: env.Mail.Reviewers,
 	}
-	lambda.Start(mail.Queue(mailer.Do, env.Log))
+	lambda.Start(metric.Job(env.Metrics, "mailer", store.Used, mail.Queue(mailer.Do, env.Log)))
 }

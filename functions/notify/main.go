@@ -6,12 +6,17 @@ import (
 
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/environment"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/notify"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 func main() {
 	env := environment.Must(environment.ToQueueMails)
-	to := notify.Sinks{History: dynamostore.New(env.DynamoDB, env.Tables)}
+	store := dynamostore.New(env.DynamoDB, env.Tables)
+	to := notify.Sinks{History: store, Count: func(e twofactor.Event) {
+		env.Metrics.Put(metric.Event(string(e.Type), string(e.Outcome), string(e.Method))...)
+	}}
 	if env.EventBus != "" {
 		to.Bus = notify.Bus(env.EventBridge, env.EventBus)
 	}
@@ -21,5 +26,5 @@ func main() {
 	if env.Failures != "" {
 		to.Park = notify.Park(env.S3, env.Failures)
 	}
-	lambda.Start(notify.Records(to, dynamostore.DecodeRecord, env.Log))
+	lambda.Start(metric.Job(env.Metrics, "notify", store.Used, notify.Records(to, dynamostore.DecodeRecord, env.Log)))
 }

@@ -31,6 +31,6 @@ func main() {
 		Keys:     keys.Tokens,
 		Identity: identity.Checks{Client: persona},
 		Settings: env.Settings,
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

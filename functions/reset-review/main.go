@@ -21,6 +21,6 @@ func main() {
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Keys:     keys.Tokens,
 		Settings: env.Settings,
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

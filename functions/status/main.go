@@ -18,6 +18,6 @@ func main() {
 	lambda.Start(handler.Status(handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Fence: twofactor.NewFences(store.LoadConfig, time.Now).At, Now: time.Now},
 		Settings: env.Settings,
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

@@ -29,6 +29,6 @@ func main() {
 	lambda.Start(handler.Sweep(handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: keys.Fence, Now: time.Now},
 		Identity: identity.Checks{Client: persona},
-		Log:      env.Log,
+		Log:      env.Log, Metrics: env.Metrics, Used: store.Used,
 	}))
 }

@@ -7,8 +7,14 @@ const MetricNamespace = "Nightlatch"
 // metric's dimensions are names that this repository knows.
 const (
 	// MetricEvents counts the events of accounts, by DimensionType, DimensionOutcome and DimensionMethod; and all of a type by
-	// DimensionType alone. Notify writes it when it takes an event to the history for the first time.
+	// DimensionType alone. Notify writes it when it has taken an event to the history: once, or again when the stream delivers it
+	// again.
 	MetricEvents = "Events"
+	// MetricRequests counts the events that a function has had, by DimensionFunction and DimensionOutcome: success, the code of a
+	// problem, or failure.
+	MetricRequests = "Requests"
+	// MetricMails counts the mails that were asked for, by DimensionOutcome: sent, needless or failed.
+	MetricMails = "Mails"
 	// MetricOperatorActions counts what operators did, without a dimension.
 	MetricOperatorActions = "OperatorActions"
 	// MetricProblems counts the problems that requests are answered with, by DimensionCode.
@@ -35,7 +41,7 @@ const (
 // The dimensions of metrics.
 const (
 	DimensionType     = "Type"     // of an event, as in the history
-	DimensionOutcome  = "Outcome"  // success or failure
+	DimensionOutcome  = "Outcome"  // success or failure, and as the metric says
 	DimensionMethod   = "Method"   // of a sign-in: totp, backup_code, reset_link or none
 	DimensionCode     = "Code"     // of a problem
 	DimensionFunction = "Function" // as in Functions

@@ -114,6 +114,12 @@ func (s *Store) Counts() Counts {
 	return s.counts
 }
 
+// Used returns what of that costs something: it is a metric.Usage.
+func (s *Store) Used() (readUnits, writeUnits float64, conflicts int64) {
+	c := s.Counts()
+	return c.ReadUnits, c.WriteUnits, c.Conflicts
+}
+
 func (s *Store) count(add func(*Counts)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -69,12 +69,14 @@ import (
 	"net/mail"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -97,6 +99,7 @@ type Environment struct {
 	Policy   twofactor.Policy
 	Settings handler.Settings
 	Log      *slog.Logger
+	Metrics  *metric.Writer
 
 	Web     string // URL of the pages that mailed links lead to, without a slash at its end
 	Mail    Mail
@@ -152,7 +155,8 @@ func Read(environ []string, needs ...Need) (Environment, error) {
 		name, value, _ := strings.Cut(entry, "=")
 		r.values[name] = value
 	}
-	e := Environment{Log: slog.New(slog.NewJSONHandler(os.Stderr, nil))}
+	e := Environment{Metrics: metric.New(os.Stdout, time.Now)}
+	e.Log = slog.New(e.Metrics.Log(slog.NewJSONHandler(os.Stderr, nil)))
 
 	// What Lambda tells. The credentials are the role's, and live longer than the process. SDKs look for a config file
 	// and other sources, too, which a function does not have.

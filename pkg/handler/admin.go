@@ -6,15 +6,17 @@ import (
 	"log/slog"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 // Admin is what an operator can do, invoked directly: to somebody's account, or for what notify could not take. Its errors are
 // problems.
 func Admin(d Deps) func(context.Context, api.AdminRequest) (api.AdminResponse, error) {
-	return func(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
+	return metric.Job(d.Metrics, "admin", d.Used, func(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
 		out, err := d.admin(ctx, in)
 		if err == nil {
+			d.Metrics.Put(metric.Count(api.MetricOperatorActions))
 			return out, nil
 		}
 		p := problemOf(err)
@@ -22,7 +24,7 @@ func Admin(d Deps) func(context.Context, api.AdminRequest) (api.AdminResponse, e
 			d.Log.ErrorContext(ctx, "admin", slog.String("operation", in.Operation), slog.Any("cause", err))
 		}
 		return api.AdminResponse{}, p
-	}
+	})
 }
 
 func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {

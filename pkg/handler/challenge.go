@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -37,7 +38,7 @@ func (d Deps) challenge(ctx context.Context, c call, in api.ChallengeRequest) (o
 	offer, err := d.Service.Challenge(ctx, req)
 	if err != nil {
 		if errors.Is(err, twofactor.ErrNotEnabled) { // the host knows better: a wrong table, or a record that is gone
-			d.Log.ErrorContext(ctx, "expected enabled", "user", user)
+			d.Log.ErrorContext(ctx, "expected enabled", "user", user, metric.Counted(api.MetricUnexpected))
 		}
 		return out, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -28,6 +29,8 @@ type Deps struct {
 	Webhook  Webhook                                   // opens what that service sends
 	Settings Settings
 	Log      *slog.Logger
+	Metrics  *metric.Writer // nil: nothing is counted
+	Used     metric.Usage   // of the store; nil: not known
 
 	// Replay has notify take what it could not take before, or only says what there is; nil: nothing is kept for that.
 	Replay func(ctx context.Context, dryRun bool) (api.ReplayResponse, error)
@@ -137,6 +140,10 @@ func serve(d Deps, function string, endpoints ...endpoint) Func {
 		}
 	}
 	return func(ctx context.Context, e events.APIGatewayV2HTTPRequest) (response events.APIGatewayV2HTTPResponse, _ error) {
+		if d.Metrics != nil {
+			since := d.Used.Since(function)
+			defer func() { d.Metrics.Put(append(since(), ended(function, response)...)...) }()
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				d.Log.ErrorContext(ctx, "panic", "route", e.RouteKey, "request_id", e.RequestContext.RequestID,
@@ -154,6 +161,18 @@ func serve(d Deps, function string, endpoints ...endpoint) Func {
 		}
 		return respond(answer)
 	}
+}
+
+// ended are the points of a request that has ended. A problem's code is where only problems have one.
+func ended(function string, response events.APIGatewayV2HTTPResponse) []metric.Point {
+	if response.StatusCode < 400 {
+		return []metric.Point{metric.Done(function, "success")}
+	}
+	var told struct{ Code string }
+	if err := json.Unmarshal([]byte(response.Body), &told); err != nil {
+		panic(err) // a problem is ours: it can be read
+	}
+	return []metric.Point{metric.Done(function, told.Code), metric.Count(api.MetricProblems, metric.Dimension{Name: api.DimensionCode, Value: told.Code})}
 }
 
 // spare is what remains of a function's time to say that what it waited for has not come. A function that runs out of

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -24,7 +25,7 @@ func (d Deps) identityHint(ctx context.Context, c call, body []byte) (struct{}, 
 	case errors.Is(err, twofactor.ErrUnavailable):
 		return struct{}{}, err
 	case err != nil:
-		d.Log.WarnContext(ctx, "webhook refused", "request_id", c.RequestID, "cause", err)
+		d.Log.WarnContext(ctx, "webhook refused", "request_id", c.RequestID, "cause", err, metric.Counted(api.MetricWebhooksRefused))
 		return struct{}{}, api.NewProblem(api.CodeUnauthorized, "The signature is not right, or too old.")
 	}
 	user, err := d.userOfReset(ctx, id, errNoReview)

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-lambda-go/cfn"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 )
 
 // KeyDeps are what the function keys stands on. P is a purpose, S what a rotation has done to its keyset.
@@ -25,12 +26,14 @@ type KeyDeps[P, S ~string] struct {
 	Renew   func(context.Context, ...P) (map[P]S, error) // what is not due yet
 	Answers *http.Client                                 // to CloudFormation
 	Log     *slog.Logger
+	Metrics *metric.Writer
+	Used    metric.Usage
 }
 
 // Keys returns the function that a deployment runs as a custom resource of CloudFormation, with each stack that is created or
 // updated, and that a schedule runs with an [api.KeysRequest]. Both can be done at any time and again.
 func Keys[P, S ~string](d KeyDeps[P, S]) func(context.Context, json.RawMessage) (api.KeysResponse, error) {
-	return func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
+	return metric.Job(d.Metrics, "keys", d.Used, func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
 		var resource cfn.Event // has more members than are read here
 		if err := json.Unmarshal(payload, &resource); err == nil && resource.ResponseURL != "" {
 			return api.KeysResponse{}, deploy(ctx, resource, d.create, d.Answers, d.Log)
@@ -45,8 +48,11 @@ func Keys[P, S ~string](d KeyDeps[P, S]) func(context.Context, json.RawMessage) 
 		if err != nil || len(out.Done) > 0 {
 			d.Log.InfoContext(ctx, "keys", "operation", in.Operation, "operator", in.Operator, "reason", in.Reason, "done", out.Done, "cause", err)
 		}
+		if err == nil && in.Operator != "" {
+			d.Metrics.Put(metric.Count(api.MetricOperatorActions))
+		}
 		return out, err
-	}
+	})
 }
 
 func (d KeyDeps[P, S]) operate(ctx context.Context, in api.KeysRequest) (api.KeysResponse, error) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -42,7 +43,7 @@ func (f feedback) lost() bool {
 // address was lost goes back to the reviewers: whoever could stop it may not know of it. Notices to others move nothing.
 // decodeTag reads the value of a tag. After an error the event is to come again.
 func MailFeedback(d Deps, decodeTag func(string) (string, error)) func(context.Context, events.EventBridgeEvent) error {
-	return func(ctx context.Context, e events.EventBridgeEvent) error {
+	return metric.Task(d.Metrics, "mail-feedback", d.Used, func(ctx context.Context, e events.EventBridgeEvent) error {
 		ctx, cancel := inTime(ctx)
 		defer cancel()
 		var told feedback
@@ -69,5 +70,5 @@ func MailFeedback(d Deps, decodeTag func(string) (string, error)) func(context.C
 			d.Log.ErrorContext(ctx, "mail feedback", "event", e.ID, "cause", err)
 		}
 		return err
-	}
+	})
 }

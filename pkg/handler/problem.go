@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -112,11 +113,11 @@ func (d Deps) problem(ctx context.Context, e events.APIGatewayV2HTTPRequest, err
 		d.Log.ErrorContext(ctx, "unavailable", "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
 	case api.CodeInternal:
 		p.RequestID = e.RequestContext.RequestID
-		what := "internal"
-		if errors.Is(err, twofactor.ErrSealed) {
-			what = "sealed" // moved, altered, or its key is gone: somebody has to look
+		if errors.Is(err, twofactor.ErrSealed) { // moved, altered, or its key is gone: somebody has to look
+			d.Log.ErrorContext(ctx, "sealed", "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err, metric.Counted(api.MetricUnopened))
+			break
 		}
-		d.Log.ErrorContext(ctx, what, "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
+		d.Log.ErrorContext(ctx, "internal", "route", e.RouteKey, "request_id", e.RequestContext.RequestID, "cause", err)
 	}
 	body, err := json.Marshal(p)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/token"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -237,9 +239,10 @@ func (r *Ring) settle(ctx context.Context, results []found, now time.Time) (*Key
 		}
 		err := fmt.Errorf("%w: keyset %s: %w", ErrUnavailable, s.purpose, f.err)
 		if s.usable(now) {
-			slog.ErrorContext(ctx, "keyset not looked at; the loaded one serves on", "purpose", s.purpose, "since", s.looked, "err", err)
+			slog.ErrorContext(ctx, "keyset not looked at; the loaded one serves on", "purpose", s.purpose, "since", s.looked, "err", err, metric.Counted(api.MetricKeysetFailures))
 			continue
 		}
+		slog.ErrorContext(ctx, "keyset not loaded", "purpose", s.purpose, "err", err, metric.Counted(api.MetricKeysetFailures))
 		failed = errors.Join(failed, err)
 	}
 	if failed != nil {

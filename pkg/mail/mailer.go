@@ -25,6 +25,9 @@ type Mailer struct {
 	Mailed     func(context.Context, twofactor.MailJob) (bool, error)
 	MarkMailed func(context.Context, twofactor.MailJob, time.Time) error
 
+	// Count is told what became of a mail: sent, needless or failed. Without it nobody counts.
+	Count func(outcome string)
+
 	App       string // the application's name
 	Support   string // an address or a URL; may be empty
 	Web       string // URL of the pages that links lead to, without a slash at its end
@@ -61,7 +64,9 @@ func (m *Mailer) Do(ctx context.Context, job twofactor.MailJob) error {
 			return nil
 		}
 	}
-	if sent, err := m.send(ctx, job); err != nil || !sent {
+	sent, err := m.send(ctx, job)
+	m.count(sent, err)
+	if err != nil || !sent {
 		return err
 	}
 	if m.MarkMailed == nil {
@@ -71,6 +76,18 @@ func (m *Mailer) Do(ctx context.Context, job twofactor.MailJob) error {
 		slog.ErrorContext(ctx, "mail sent, and not marked", "event", job.Event, "kind", job.Kind, "to", job.To, "cause", err)
 	}
 	return nil
+}
+
+func (m *Mailer) count(sent bool, err error) {
+	switch {
+	case m.Count == nil:
+	case err != nil:
+		m.Count("failed")
+	case sent:
+		m.Count("sent")
+	default:
+		m.Count("needless")
+	}
 }
 
 // send sends the mail, if there is one to send.

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/smithy-go"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -33,7 +35,11 @@ func Queue(do func(context.Context, twofactor.MailJob) error, log *slog.Logger) 
 		report := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}}
 		for _, message := range e.Records {
 			if err := doMessage(ctx, do, message); err != nil {
-				log.ErrorContext(ctx, "mail not sent", "message", message.MessageId, "for_good", ForGood(err), "cause", err)
+				told := []any{"message", message.MessageId, "for_good", ForGood(err), "cause", err}
+				if errors.Is(err, twofactor.ErrSealed) {
+					told = append(told, metric.Counted(api.MetricUnopened))
+				}
+				log.ErrorContext(ctx, "mail not sent", told...)
 				report.BatchItemFailures = append(report.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: message.MessageId})
 			}
 		}

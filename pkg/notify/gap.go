@@ -38,7 +38,11 @@ func (to Sinks) noteGaps(ctx context.Context, user twofactor.UserID, versions []
 	for _, gap := range gaps { // before they are there: then they are not found again
 		to.log.ErrorContext(ctx, gapFound, "version", gap.Version(), "at", gap.At)
 	}
-	return to.History.Append(ctx, user, gaps)
+	err := to.History.Append(ctx, user, gaps)
+	if err == nil {
+		to.count(gaps)
+	}
+	return err
 }
 
 // lost says whether the events before a version's are missing from the history, and nothing explains it: that the

@@ -37,6 +37,8 @@ type Sinks struct {
 	// Park keeps a record that cannot be decoded, so that it holds up no other; replayed, it is decoded again. Without it
 	// such a record comes again and again, and all that follows it waits. It is for [Records] only.
 	Park func(context.Context, events.DynamoDBEventRecord) error
+	// Count counts an event that is in the history. Without it nobody counts.
+	Count func(twofactor.Event)
 
 	log *slog.Logger
 }
@@ -176,6 +178,7 @@ func (to Sinks) write(ctx context.Context, user twofactor.UserID, versions []two
 	if err := to.History.Append(ctx, user, happened); err != nil {
 		return fmt.Errorf("notify: history: %w", err)
 	}
+	to.count(happened)
 	for _, e := range happened {
 		if e.Type != twofactor.EventErased {
 			continue
@@ -200,4 +203,14 @@ func (to Sinks) mail(ctx context.Context, versions []twofactor.Version) error {
 		return fmt.Errorf("notify: mails: %w", err)
 	}
 	return nil
+}
+
+// count counts events. Users are written at the same time, and so it is called.
+func (to Sinks) count(events []twofactor.Event) {
+	if to.Count == nil {
+		return
+	}
+	for _, e := range events {
+		to.Count(e)
+	}
 }
