@@ -140,8 +140,9 @@ func (s *ServiceStack) throttle(r api.Route) object {
 
 // routeID is a route as logical ids are written: POST /v1/users/{user}/events is PostV1UsersUserEvents.
 func routeID(r api.Route) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	var id strings.Builder
-	for _, word := range strings.FieldsFunc(strings.ToLower(r.Key()), func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') }) {
+	for _, word := range strings.FieldsFunc(strings.ToLower(r.Key()), func(r rune) bool { return !strings.ContainsRune(letters, r) }) {
 		id.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
 	return id.String()

@@ -2,6 +2,9 @@ module github.com/nightlatch/nightlatch/infra
 
 go 1.26
 
+// The CDK brings templates of Go programs, which are none yet.
+ignore ./node_modules
+
 require (
 	github.com/aws/aws-cdk-go/awscdk/v2 v2.264.0
 	github.com/aws/aws-sdk-go-v2 v1.47.7
