@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/cfn"
 	"github.com/aws/aws-lambda-go/events"
@@ -113,7 +114,7 @@ func TestNothingIsTold(t *testing.T) {
 			stack := newCloudFormation(t)
 			job := events.SQSEvent{}
 			for i, kind := range []string{"disabled", "backup_code_used", "locked"} {
-				body, err := json.Marshal(twofactor.MailJob{User: "alice", Event: fmt.Sprint("x", i), Kind: kind, To: twofactor.MailToUser})
+				body, err := json.Marshal(twofactor.MailJob{User: "alice", Event: fmt.Sprint("x", i), Kind: kind, At: time.Now(), To: twofactor.MailToUser})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -154,6 +155,9 @@ func TestNothingIsTold(t *testing.T) {
 					w.functions[name].invoke(payload, timeout)
 				}
 				stack.asks(w.functions["keys"], cfn.RequestUpdate, timeout)
+				if said := w.functions["mailer"].said.String(); what == "SES rejects" && !strings.Contains(said, "MessageRejected") {
+					t.Errorf("no mail was rejected:\n%s", said)
+				}
 				private.add("where CloudFormation is answered", stack.url)
 				w.look(private, &lines)
 			}
