@@ -14,18 +14,27 @@ import (
 
 func main() {
 	defer jsii.Close()
-	app := awscdk.NewApp(nil)
+	app := newApp(nil)
 	config, err := FromContext(app.Node().TryGetContext(text(contextKey)))
+	built := Built{Dist: "../dist", Pages: "../web/site/dist"}
 	if err == nil {
-		err = Built{Dist: "../dist", Pages: "../web/site/dist"}.check(config)
+		err = built.check(config)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		jsii.Close()
 		os.Exit(1)
 	}
-	NewDeployment(app, config, Built{Dist: "../dist", Pages: "../web/site/dist"})
+	NewDeployment(app, config, built)
 	app.Synth(nil)
+}
+
+// newApp makes an app that writes to a folder, or where the CDK wants it to.
+func newApp(to *string) awscdk.App {
+	return awscdk.NewApp(&awscdk.AppProps{Outdir: to, AnalyticsReporting: no(), Context: &map[string]any{
+		// What another stack uses cannot be deleted.
+		"@aws-cdk/core:defaultCrossStackReferences": "strong",
+	}})
 }
 
 // Deployment is all of it.

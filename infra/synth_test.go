@@ -125,7 +125,7 @@ func deployed(tb testing.TB, name string) *templates {
 
 func synth(tb testing.TB, c Config) *templates {
 	tb.Helper()
-	app := awscdk.NewApp(&awscdk.AppProps{Outdir: text(tb.TempDir()), AnalyticsReporting: no()})
+	app := newApp(text(tb.TempDir()))
 	d := NewDeployment(app, c, standIns())
 	stacks := map[string]awscdk.Stack{"data": d.Data.Stack, "service": d.Service.Stack, "watch": d.Watch}
 	if d.Web != nil {

@@ -99,7 +99,7 @@ func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 			metric: by(routeLatency(s, "POST", "/v1/verify"), "p99", 5*time.Minute), over: 1000, periods: 3},
 		{id: "AccountConcurrency", name: "concurrency", what: "More than 80 % of the functions that the account may run at once are running.",
 			metric: expression("100 * running / SERVICE_QUOTA(running)", map[string]awscloudwatch.IMetric{
-				"running": by(metric("AWS/Lambda", "ConcurrentExecutions"), "Maximum", time.Minute)}), over: 80, periods: 3},
+				"running": by(metric("AWS/Lambda", "ConcurrentExecutions"), "Maximum", 5*time.Minute)}), over: 80, periods: 3},
 
 		// Keys.
 		{id: "Unopened", name: "unopened", what: "A secret did not open: it was moved, damaged, or sealed by a key that is gone.", metric: ours(api.MetricUnopened)},

@@ -62,12 +62,12 @@ func NewWeb(scope constructs.Construct, c Config) *WebStack {
 		AdditionalBehaviors: &map[string]*awscloudfront.BehaviorOptions{
 			"assets/*": behaviour("AssetHeaders", "public, max-age=31536000, immutable", awscloudfront.CachePolicy_CACHING_OPTIMIZED()),
 		},
-		HttpVersion:            awscloudfront.HttpVersion_HTTP2_AND_3,
-		MinimumProtocolVersion: awscloudfront.SecurityPolicyProtocol_TLS_V1_2_2021,
-		PriceClass:             awscloudfront.PriceClass_PRICE_CLASS_ALL,
+		HttpVersion: awscloudfront.HttpVersion_HTTP2_AND_3,
+		PriceClass:  awscloudfront.PriceClass_PRICE_CLASS_ALL,
 	}
 	if c.Web.Domain != "" {
 		props.DomainNames = texts(c.Web.Domain)
+		props.MinimumProtocolVersion = awscloudfront.SecurityPolicyProtocol_TLS_V1_2_2021 // CloudFront's own domain has its own
 		props.Certificate = awscertificatemanager.Certificate_FromCertificateArn(stack, text("Certificate"), &c.Web.Certificate)
 	}
 	distribution := awscloudfront.NewDistribution(stack, text("Distribution"), props)
