@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -144,22 +145,24 @@ func TestEveryMetricIsWritten(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
 	for _, dir := range []string{"../handler", "../keyring", "../mail", "../notify", ".", "../../functions/mailer", "../../functions/notify"} {
-		packages, err := parser.ParseDir(token.NewFileSet(), dir, nil, 0)
-		if err != nil {
-			t.Fatal(err)
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v", dir, err)
 		}
-		for _, p := range packages {
-			for name, file := range p.Files {
-				if strings.HasSuffix(name, "_test.go") {
-					continue
-				}
-				ast.Inspect(file, func(n ast.Node) bool {
-					if s, ok := n.(*ast.SelectorExpr); ok {
-						used[s.Sel.Name] = true
-					}
-					return true
-				})
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
 			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok {
+					used[s.Sel.Name] = true
+				}
+				return true
+			})
 		}
 	}
 	file, err := parser.ParseFile(token.NewFileSet(), "../api/metrics.go", nil, 0)

@@ -8,7 +8,7 @@
 //
 // Where to find a rule: one file for each operation (enroll, confirm, replace, verify, check, rotate_backup,
 // revoke_backup, disable, challenge, status, host_events, admin), and one for each thing they share (throttle, code,
-// elsewhere, grant, retry, contact, recorded, seal).
+// elsewhere, fence, grant, retry, contact, recorded, seal).
 package twofactor
 
 import (
