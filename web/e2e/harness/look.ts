@@ -3,11 +3,10 @@ import { createRequire } from 'node:module'
 
 import { expect, type Page } from '@playwright/test'
 
-import { results } from './setup.ts'
+import { shots } from './setup.ts'
 
 // Evaluated as a debugger does, not loaded as a script: the page's policy allows no other than its own.
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const shots = results + 'shots/'
 
 /** How each screen is looked at. */
 const looks = [

@@ -7,9 +7,10 @@ import { build } from 'vite'
 import { pages } from '../../vite.shared.ts'
 
 /** Where what is built for the tests and what they leave goes; not in git. */
-export const results = fileURLToPath(new URL(process.env['RESULTS'] ?? '../results/', import.meta.url))
+export const results = fileURLToPath(new URL('../results/', import.meta.url))
 export const program = results + 'nightlatch'
 export const pageFiles = results + 'page'
+export const shots = results + 'shots/'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 
 import { expect, test, type App } from '../harness/app.ts'
 import { violations } from '../harness/look.ts'
-import { results } from '../harness/setup.ts'
+import { shots } from '../harness/setup.ts'
 import type { Locator, Page } from '@playwright/test'
 
 test.setTimeout(120_000) // a visitor takes five minutes
@@ -93,12 +93,12 @@ async function open(app: App, preset = 'standard', path = '/'): Promise<Lab> {
 
 /** The whole page in light and dark, wide and narrow, against WCAG 2.2 AA and against a page that scrolls sideways. */
 async function look(page: Page, id: string): Promise<void> {
-  mkdirSync(results + 'shots', { recursive: true })
+  mkdirSync(shots, { recursive: true })
   for (const [name, scheme, width] of [['light', 'light', 1280], ['dark', 'dark', 1280], ['tablet', 'light', 768], ['phone', 'dark', 360], ['least', 'light', 320]] as const) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
     await page.setViewportSize({ width, height: 900 })
     expect(await page.evaluate(tooWide), `${id} fits in ${width} pixels`).toEqual([])
-    await page.screenshot({ path: `${results}shots/lab-${id}.${name}.png`, fullPage: true, animations: 'disabled' })
+    await page.screenshot({ path: `${shots}lab-${id}.${name}.png`, fullPage: true, animations: 'disabled' })
     expect(await violations(page), `${id} in ${name} against WCAG 2.2 AA`).toEqual([])
   }
   await page.setViewportSize({ width: 1280, height: 900 })

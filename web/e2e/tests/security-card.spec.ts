@@ -2,6 +2,7 @@ import type { Locator } from '@playwright/test'
 
 import { alice, expect, test, type App } from '../harness/app.ts'
 import type { Phone } from '../harness/phone.ts'
+import { shots } from '../harness/setup.ts'
 
 const button = (card: Locator, name: string) => card.getByRole('button', { name, exact: true })
 const heading = (card: Locator, name: string | RegExp) => card.getByRole('heading', { name, level: 2 })
@@ -96,7 +97,7 @@ test.describe('set-up', () => {
     const phone = Object.assign(app, { page: await context.newPage() })
     const card = await begun(phone)
     await expect(card.getByRole('link', { name: 'Open in authenticator app' })).toHaveAttribute('href', /^otpauth:\/\/totp\/.*alice/)
-    await app.page.screenshot({ path: 'results/shots/E1.phone.png', fullPage: true })
+    await app.page.screenshot({ path: shots + 'E1.phone.png', fullPage: true })
     await context.close()
   })
 
@@ -717,7 +718,7 @@ test.describe('the card', () => {
     for (const lang of ['de', 'es', 'fr', 'ja']) {
       await card.evaluate((element, lang) => ((element as HTMLElement).lang = lang), lang)
       await expect(card).not.toContainText('Two-factor authentication')
-      await app.page.screenshot({ path: `results/shots/card.${lang}.png` })
+      await app.page.screenshot({ path: `${shots}card.${lang}.png` })
     }
     await app.page.evaluate(() => (document.documentElement.dir = 'rtl'))
     await app.look('card-rtl')
