@@ -109,6 +109,8 @@ type Tables struct {
 	CustomerKey bool    `json:"customer_key"`
 	MaxReads    float64 `json:"max_reads"`
 	MaxWrites   float64 `json:"max_writes"`
+	Accounts    string  `json:"accounts"`
+	Stream      string  `json:"accounts_stream"`
 }
 
 // Watch is who is told when something is wrong.
@@ -272,6 +274,12 @@ func (c *Config) check() error {
 
 	f.number("tables.max_reads", c.Tables.MaxReads, 10, 40000)
 	f.number("tables.max_writes", c.Tables.MaxWrites, 10, 40000)
+	f.may("tables.accounts", c.Tables.Accounts, "the name of a table that was restored, and is to be used for the accounts", match(`[A-Za-z0-9_.-]{3,255}`))
+	f.may("tables.accounts_stream", c.Tables.Stream, "the ARN of the stream of tables.accounts, with new images", match(
+		`arn:aws[a-z-]*:dynamodb:`+c.here()+`:[0-9]{12}:table/`+regexp.QuoteMeta(c.Tables.Accounts)+`/stream/.+`))
+	if (c.Tables.Accounts == "") != (c.Tables.Stream == "") {
+		f.say("tables.accounts", "needs tables.accounts_stream, and the other way round: set both or neither")
+	}
 	for name, limit := range c.Limits {
 		if !slices.ContainsFunc(api.Functions(), func(f api.Function) bool { return f.Name == name }) {
 			f.say("concurrency."+name, "there is no such function: README.md lists them")

@@ -123,6 +123,9 @@ func TestConfigErrors(t *testing.T) {
 		{least, `{"reviewers":{"address":"Reviewers <a@example.com>","group":"a b","groups_claim":"[a]","amr_claim":"a,b","email_claim":"a b","scopes":[""]}}`,
 			`reviewers.address: is*|reviewers.amr_claim: is*|reviewers.email_claim: is*|reviewers.group: is*|reviewers.groups_claim: is*|reviewers.scopes[0]: is missing*`},
 		{bare, `{"tables":{"max_reads":5,"max_writes":1e9}}`, `tables.max_reads: is 5: set it to*|tables.max_writes: is 1e+09: set it to*`},
+		{bare, `{"tables":{"accounts":"a b"}}`, `tables.accounts: is "a b": set it to the name of a table that was restored*|tables.accounts: needs tables.accounts_stream*`},
+		{bare, `{"tables":{"accounts":"restored","accounts_stream":"arn:aws:dynamodb:eu-central-1:111122223333:table/other/stream/2026-01-05T09:00:00.000"}}`,
+			`tables.accounts_stream: is *: set it to the ARN of the stream of tables.accounts, with new images`},
 		{bare, `{"concurrency":{"verfy":10,"check":0}}`, `concurrency.check: is 0: set it to*|concurrency.verfy: there is no such function: README.md lists them`},
 		{bare, `{"watch":{"addresses":["nobody"],"budget":10}}`, `watch.addresses[0]: is "nobody": set it to a mail address`},
 		{bare, `{"watch":{"budget":-1}}`, `watch.budget: is -1: set it to*|watch.budget: needs watch.addresses: name whom it is told`},
@@ -209,6 +212,21 @@ func settings(kind reflect.Type, prefix string) []string {
 		all = append(all, name)
 	}
 	return all
+}
+
+// TestFull: the most has every setting, but those for a restored table.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	var full object
+	if err := json.Unmarshal(with(t, most, `{}`), &full); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range settings(reflect.TypeFor[Config](), "") {
+		restored := strings.HasPrefix(name, "tables.accounts")
+		if got := at(full, strings.Split(name, ".")...) != nil; got == restored {
+			t.Errorf("%s has %s: %v", most, name, got)
+		}
+	}
 }
 
 // TestREADME: every setting is explained, once and in the order of config.go, with its default.

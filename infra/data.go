@@ -10,13 +10,14 @@ import (
 
 // DataStack is what must outlive everything else: the tables, the key that seals the keysets, and what could not be written to the
 // history yet. It is a stack of its own, so that no deployment of the functions can touch it; nothing in it is ever deleted
-// with it, and the logical ids are pinned, so that a table restored from a backup can be imported in its old one's place.
+// with it, and the logical ids are pinned. A table that was restored from a backup is used by its name instead.
 type DataStack struct {
-	Stack                     awscdk.Stack
-	Accounts, History, Config awsdynamodb.TableV2
-	TableKey                  awskms.Key // nil: the tables have AWS's own
-	Keysets                   awskms.Key
-	Failures                  awss3.Bucket
+	Stack           awscdk.Stack
+	Accounts        awsdynamodb.ITableV2 // the stack's own, or one that was restored
+	History, Config awsdynamodb.TableV2
+	TableKey        awskms.Key // nil: the tables have AWS's own
+	Keysets         awskms.Key
+	Failures        awss3.Bucket
 }
 
 // pin gives a resource its name in the template for good: another name would be another table.
@@ -47,7 +48,7 @@ func NewData(scope constructs.Construct, c Config) *DataStack {
 		return t
 	}
 	// Names and kinds are those of pkg/dynamostore: a test holds them against the tables that it makes on a laptop.
-	d.Accounts = table("Accounts", awsdynamodb.TablePropsV2{
+	accounts := table("Accounts", awsdynamodb.TablePropsV2{
 		PartitionKey: attribute("user", awsdynamodb.AttributeType_STRING),
 		DynamoStream: awsdynamodb.StreamViewType_NEW_IMAGE,
 		GlobalSecondaryIndexes: list(&awsdynamodb.GlobalSecondaryIndexPropsV2{
@@ -58,6 +59,16 @@ func NewData(scope constructs.Construct, c Config) *DataStack {
 			MaxReadRequestUnits: reads, MaxWriteRequestUnits: writes,
 		}),
 	})
+	d.Accounts = accounts
+	if c.Tables.Accounts != "" {
+		d.Accounts = awsdynamodb.TableV2_FromTableAttributes(stack, text("Restored"), &awsdynamodb.TableAttributesV2{
+			TableName: &c.Tables.Accounts, TableStreamArn: &c.Tables.Stream, GlobalIndexes: texts("by_due"),
+		})
+	}
+	// The other stacks may go from one to the other, and back, only while both are there for them.
+	for _, value := range []*string{accounts.TableArn(), accounts.TableName(), accounts.TableStreamArn()} {
+		stack.ExportValue(value, nil)
+	}
 	d.History = table("History", awsdynamodb.TablePropsV2{
 		PartitionKey:        attribute("user", awsdynamodb.AttributeType_STRING),
 		SortKey:             attribute("place", awsdynamodb.AttributeType_STRING),

@@ -193,3 +193,39 @@ func TestKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestRestored: a table that was restored is used wherever the stack's own was, which stays, with what others may still import.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	const stream = "arn:aws:dynamodb:eu-central-1:111122223333:table/restored/stream/2026-01-05T09:00:00.000"
+	before := deployed(t, least)
+	synthesises.Lock()
+	defer synthesises.Unlock()
+	ts := synth(t, parsed(t, string(with(t, least, `{"tables":{"accounts":"restored","accounts_stream":"`+stream+`"}}`))))
+	if table := ts.stacks["data"].Resources["Accounts"]; table.DeletionPolicy != "Retain" {
+		t.Errorf("the former table: %+v", table)
+	}
+	for name, output := range before.stacks["data"].Outputs {
+		if output.Export.Name != "" && ts.stacks["data"].Outputs[name].Export.Name != output.Export.Name {
+			t.Errorf("%s is gone, which another stack may import", name)
+		}
+	}
+	for _, part := range []string{"service", "watch"} {
+		if text := ts.stacks[part].text; strings.Contains(text, "AttAccounts") || strings.Contains(text, "RefAccounts") || !strings.Contains(text, `"restored"`) {
+			t.Errorf("%s knows the former table", part)
+		}
+	}
+	if got := ts.stacks["service"].Resources["Stream"].Properties["EventSourceArn"]; got != stream {
+		t.Errorf("notify reads %v", got)
+	}
+	restored := "arn:{AWS::Partition}:dynamodb:eu-central-1:{AWS::AccountId}:table/restored"
+	var got []string
+	for _, s := range ts.roleOf(t, functionOf("stream")) {
+		if s.resources[0] == restored+"/stream/*" || s.resources[0] == stream {
+			got = append(got, s.actions...)
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("notify may %v", got)
+	}
+}

@@ -128,7 +128,7 @@ func (s *ServiceStack) resources() map[string]func(action, part string) grant {
 		"mails": on("Mails", "sqs", *s.mails.QueueArn()),
 		"bus": func(action, _ string) grant {
 			return grant{"Bus", []string{"events:" + action}, []string{*s.bus.AttrArn()}, object{
-				"StringEquals": object{"events:source": []string{api.EventSource}},
+				"ForAllValues:StringEquals": object{"events:source": []string{api.EventSource}}, // a request has several events
 			}}
 		},
 		"failures": func(action, _ string) grant {

@@ -126,7 +126,7 @@ func (ts *templates) lines(s statement) []string {
 func (ts *templates) bound(line string) string {
 	switch {
 	case strings.HasPrefix(line, "bus "):
-		line += ", StringEquals events:source nightlatch.2fa"
+		line += ", ForAllValues:StringEquals events:source nightlatch.2fa"
 	case strings.HasPrefix(line, "ses "):
 		line += ", StringEquals ses:FromAddress " + sender(ts.config.Mail.From)
 	}
