@@ -85,6 +85,7 @@ func parsed(tb testing.TB, text string) Config {
 // templates are the stacks of a deployment as CloudFormation is handed them, by what they are: data, web, service, watch.
 type templates struct {
 	config Config
+	dir    string // where the assets are
 	stacks map[string]*template
 }
 
@@ -125,13 +126,17 @@ func deployed(tb testing.TB, name string) *templates {
 
 func synth(tb testing.TB, c Config) *templates {
 	tb.Helper()
-	app := newApp(text(tb.TempDir()))
+	dir, err := os.MkdirTemp(scratch(), "cdk.out-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	app := newApp(&dir)
 	d := NewDeployment(app, c, standIns())
 	stacks := map[string]awscdk.Stack{"data": d.Data.Stack, "service": d.Service.Stack, "watch": d.Watch}
 	if d.Web != nil {
 		stacks["web"] = d.Web.Stack
 	}
-	all := &templates{config: c, stacks: map[string]*template{}}
+	all := &templates{config: c, dir: dir, stacks: map[string]*template{}}
 	for part, stack := range stacks {
 		raw, err := json.Marshal(assertions.Template_FromStack(stack, nil).ToJSON())
 		if err != nil {

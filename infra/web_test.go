@@ -1,7 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -68,6 +72,62 @@ func TestPagePolicy(t *testing.T) {
 	for _, part := range []string{"unsafe", "*", "http:", " data:;" + " script"} {
 		if strings.Contains(pagePolicy, part) {
 			t.Errorf("the policy has %s", part)
+		}
+	}
+}
+
+// TestDeployedPages: what is copied to the bucket, once CloudFormation has written in it what it alone knows.
+func TestDeployedPages(t *testing.T) {
+	t.Parallel()
+	for config, want := range map[string]map[string]string{
+		least: {
+			"api": "https://service/Api.execute-api.eu-central-1.{AWS::URLSuffix}", "app": "Example", "preset": "standard", "support": "help@example.com",
+			"password_url": "https://app.example.com/password", "sign_in_url": "https://app.example.com/sign-in",
+		},
+		most: {
+			"api": "https://2fa.example.com", "app": "Example", "preset": "miaxdx", "support": "help@example.com",
+			"password_url": "https://app.example.com/password", "sign_in_url": "https://app.example.com/sign-in",
+		},
+	} {
+		ts := deployed(t, config)
+		p := ts.one(t, "service", "Custom::CDKBucketDeployment").Properties
+		if p["Prune"] != false || !strings.HasPrefix(ts.resolve("service", p["DestinationBucketName"]), "web/Pages") {
+			t.Errorf("%s: copied to %v, and what was there is removed: %v", config, p["DestinationBucketName"], p["Prune"])
+		}
+		files := map[string]string{}
+		for i, key := range ts.resolveAll("service", p["SourceObjectKeys"]) {
+			root := filepath.Join(ts.dir, "asset."+strings.TrimSuffix(key, ".zip"))
+			err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+				if err != nil || entry.IsDir() {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				for marker, value := range at(p["SourceMarkers"], fmt.Sprint(i)).(map[string]any) {
+					text = []byte(strings.ReplaceAll(string(text), marker, ts.resolve("service", value)))
+				}
+				name := strings.TrimPrefix(path, root+"/")
+				if files[name] != "" {
+					t.Errorf("%s: %s comes twice", config, name)
+				}
+				files[name] = string(text)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"assets/index.js", "config.json", "index.html"}, sorted(files)); diff != "" {
+			t.Errorf("%s: files (-want +got):\n%s", config, diff)
+		}
+		var got map[string]string
+		if err := json.Unmarshal([]byte(files["config.json"]), &got); err != nil {
+			t.Errorf("%s: config.json: %v", config, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: config.json (-want +got):\n%s", config, diff)
+		}
+		if !strings.Contains(files["index.html"], `content="connect-src 'self' `+want["api"]+`"`) {
+			t.Errorf("%s: index.html calls any API: %s", config, files["index.html"])
 		}
 	}
 }
