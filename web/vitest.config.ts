@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
+import { pages } from './vite.shared.ts'
+
 // What needs no browser. The screens are in e2e, for Playwright.
-export default defineConfig({ test: { include: ['*/test/**/*.test.ts'] } })
+export default defineConfig({ resolve: pages('').resolve ?? {}, test: { include: ['*/test/**/*.test.ts'] } })
