@@ -101,8 +101,7 @@ build: dist/nightlatch $(SITE) $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch f
 # The stacks are a module of their own: the CDK is large, and runs on Node. What it complains of it has written itself.
 STACKS = (cd infra && JSII_DEPRECATED=quiet go test -count=1 ./...)
 
-infra: build $(CDK) ## test the stacks, and synthesise them to infra/cdk.out; CONFIG=production.json names a configuration in infra/
-	$(STACKS)
+infra: build $(CDK) ## synthesise the stacks to infra/cdk.out; CONFIG=production.json names a configuration in infra/
 	cd infra && JSII_DEPRECATED=quiet node_modules/.bin/cdk synth --quiet -c nightlatch=$(CONFIG)
 
 $(CDK): infra/package-lock.json

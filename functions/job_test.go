@@ -328,13 +328,14 @@ func (w *world) replay() {
 // user have been delivered.
 func (w *world) stream() (delivered func(twofactor.UserID)) {
 	w.tb.Helper()
+	notify := w.functions["notify"] // as it is now: a test may start another
 	versions, seen := make(chan twofactor.Version, 1000), map[twofactor.UserID]int64{}
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(w.tb.Context())
 	go func() {
 		ended <- eventsource.Run(ctx, w.dynamoDB, w.tables.Accounts, slog.New(slog.NewTextHandler(io.Discard, nil)),
 			func(_ context.Context, e events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
-				if err := w.functions["notify"].call(e, timeout, &response); err != nil || len(response.BatchItemFailures) > 0 {
+				if err := notify.call(e, timeout, &response); err != nil || len(response.BatchItemFailures) > 0 {
 					return response, err
 				}
 				for _, r := range e.Records {
