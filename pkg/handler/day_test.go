@@ -179,12 +179,12 @@ func (d *day) all() bool {
 	told := len(d.post.bounced) == 0
 	d.post.mu.Unlock()
 	stored := d.ledger.stored()
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	came := 0
+	d.mu.Lock()
 	for _, versions := range d.came {
 		came += len(versions)
 	}
+	d.mu.Unlock() // the post counts while it holds its own: whoever held this and asked for that would wait for ever
 	return came == stored && told && d.post.idle()
 }
 
