@@ -1,5 +1,5 @@
 // Package environment reads what a function is told when it starts: where its data is, under which policy it decides,
-// and how the deployment calls itself. All functions are told the same.
+// and how the deployment calls itself.
 //
 // A setting that is missing, wrong or unknown ends the function before it has answered anyone: a misspelt name would
 // otherwise be a default that nobody chose. What is only for some functions is missing to these alone, which name it as
