@@ -3,8 +3,9 @@ import type { Client, Refusal, Status } from '@nightlatch/client'
 import type { TemplateResult } from 'lit'
 
 import type { NightlatchElement, Trouble } from '../element.ts'
-import { Paused, pausedUntil, SwitchedOff } from './paused.ts'
-import { reused, skewed } from './verdicts.ts'
+import { Paused, SwitchedOff } from './paused.ts'
+import { pausedUntil, reused, skewed } from './verdicts.ts'
+import { withoutPhone } from './without-phone.ts'
 
 /** What stands for the right to move to another phone, or to a new backup code. */
 export type Proof = NonNullable<Parameters<Client['beginEnrollment']>[0]>
@@ -66,6 +67,7 @@ export function wrong(card: NightlatchElement, attempts: number | undefined): Tr
 }
 
 /** What a field for an authenticator code does when a backup code is typed into it: there is another place for that. */
-export function backupInstead(card: Card, status: Status, use: () => void): { length: number; use: () => void; offer: string; button: string } {
+export function backupInstead(card: Card, screen: Screen, status: Status): { length: number; use: () => void; offer: string; button: string } {
+  const use = () => withoutPhone(card, status, screen)
   return { length: status.policy.backup_length, use, offer: card.say('L1.looks_like_code'), button: card.say('L1.use_it') }
 }

@@ -5,7 +5,6 @@ import { backupInstead, codeRefused, wrong, type Card, type Screen } from './car
 import { CodeForm } from './code-form.ts'
 import { MoveScreen } from './move.ts'
 import { skewed } from './verdicts.ts'
-import { WithoutPhone } from './without-phone.ts'
 
 /** Check 2FA (K1 to K4, C1): a dry run, which changes nothing. */
 export class CheckScreen implements Screen {
@@ -35,7 +34,7 @@ export class CheckScreen implements Screen {
         action: 'check',
         submit: (code) => this.#check(code),
         refused: (error) => codeRefused(card, this, this.#status, error),
-        backup: backupInstead(card, this.#status, () => card.show(new WithoutPhone(card, this.#status, () => card.show(this)))),
+        backup: backupInstead(card, this, this.#status),
         more: [
           { label: card.say('K1.cancel'), click: () => card.home() },
           { label: card.say('K1.move'), kind: 'link', click: () => card.show(new MoveScreen(card, this.#status)) },

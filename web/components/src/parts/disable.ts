@@ -4,7 +4,6 @@ import { html, type TemplateResult } from 'lit'
 import { backupInstead, codeRefused, type Card, type Screen } from './card.ts'
 import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
-import { WithoutPhone } from './without-phone.ts'
 
 /** Turning it off (D1, D2). */
 export class DisableScreen implements Screen {
@@ -36,7 +35,7 @@ export class DisableScreen implements Screen {
         action: 'disable',
         submit: (code) => this.#disable(code),
         refused: (error) => codeRefused(card, this, this.#status, error),
-        backup: backupInstead(card, this.#status, () => card.show(new WithoutPhone(card, this.#status, () => card.show(this)))),
+        backup: backupInstead(card, this, this.#status),
         more: [{ label: card.say('D1.keep'), click: () => card.home() }],
       })}`
   }

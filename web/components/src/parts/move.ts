@@ -4,10 +4,10 @@ import { html, nothing, type TemplateResult } from 'lit'
 import { backupInstead, codeRefused, type Card, type Proof, type Screen } from './card.ts'
 import { CheckScreen } from './check.ts'
 import { CodeForm } from './code-form.ts'
-import { Paused, pausedUntil } from './paused.ts'
+import { Paused } from './paused.ts'
 import { SetUpSteps } from './set-up.ts'
-import { isFinal } from './verdicts.ts'
-import { WithoutPhone } from './without-phone.ts'
+import { isFinal, pausedUntil } from './verdicts.ts'
+import { withoutPhone } from './without-phone.ts'
 
 /** Where a move is kept in this tab. What proved the right to it is kept as well: a request is the same by its body, too. */
 export const keptMove = 'move'
@@ -56,7 +56,6 @@ export class MoveScreen implements Screen {
 
   #ask(): TemplateResult {
     const card = this.#card
-    const without = () => card.show(new WithoutPhone(card, this.#status, () => card.show(this)))
     return html`
       ${card.headline(card.say('P1.headline'))}
       ${card.paragraph(card.sentences(card.say('P1.body.1'), card.say('P1.body.2')))}
@@ -66,10 +65,10 @@ export class MoveScreen implements Screen {
         action: 'begin',
         submit: (code) => this.#begin({ code }),
         refused: (error) => codeRefused(card, this, this.#status, error),
-        backup: backupInstead(card, this.#status, without),
+        backup: backupInstead(card, this, this.#status),
         more: [
           { label: card.say('common.cancel'), click: () => card.home() },
-          { label: card.say('P1.no_old_phone'), kind: 'link', click: without },
+          { label: card.say('P1.no_old_phone'), kind: 'link', click: () => withoutPhone(card, this.#status, this) },
         ],
       })}`
   }

@@ -1,14 +1,9 @@
-import type { Refusal, Status } from '@nightlatch/client'
+import type { Status } from '@nightlatch/client'
 import { html, nothing, type TemplateResult } from 'lit'
 
 import type { Card, Screen } from './card.ts'
 import { contact } from './support.ts'
-import { WithoutPhone } from './without-phone.ts'
-
-/** Until when codes are refused, by the card's clock. How long it takes is trusted before a time of day is: clocks differ. */
-export function pausedUntil(card: Card, error: Refusal): number {
-  return error.retryAfter > 0 ? card.clock() + error.retryAfter * 1000 : Date.parse(error.problem.locked_until ?? '') || card.clock() + 60_000
-}
+import { withoutPhone } from './without-phone.ts'
 
 /** Too many wrong codes (X1): a countdown, and what can be done meanwhile. */
 export class Paused implements Screen {
@@ -40,7 +35,7 @@ export class Paused implements Screen {
       ${card.troubles()}
       <div class="buttons" part="buttons">
         ${left > 0 ? nothing : card.button({ label: card.say('X1.try_again'), kind: 'main', click: this.#back })}
-        ${waysOn(card, this.#status, () => card.show(this))}
+        ${waysOn(card, this.#status, this)}
       </div>`
   }
 }
@@ -61,14 +56,14 @@ export class SwitchedOff implements Screen {
       ${card.headline(card.say('X2.headline'))}
       ${card.paragraph(card.say('X2.body'))}
       ${card.troubles()}
-      <div class="buttons" part="buttons">${waysOn(card, this.#status, () => card.show(this))}</div>`
+      <div class="buttons" part="buttons">${waysOn(card, this.#status, this)}</div>`
   }
 }
 
 /** What is left to somebody whose codes are refused. */
-function waysOn(card: Card, status: Status, back: () => void): TemplateResult {
+function waysOn(card: Card, status: Status, screen: Screen): TemplateResult {
   return html`
-    ${status.backup_code.present ? card.button({ label: card.say('X1.use_code'), click: () => card.show(new WithoutPhone(card, status, back)) }) : nothing}
+    ${status.backup_code.present ? card.button({ label: card.say('X1.use_code'), click: () => withoutPhone(card, status, screen) }) : nothing}
     ${card.button({ label: card.say('X1.change_password'), click: () => card.emit('nightlatch-change-password') })}
     ${card.button({ label: card.say('common.back'), click: () => card.home() })}
     ${noWayIn(card, status)}`

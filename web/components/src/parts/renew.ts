@@ -6,7 +6,6 @@ import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
 import { SavedCode } from './saved-code.ts'
 import { isFinal } from './verdicts.ts'
-import { WithoutPhone } from './without-phone.ts'
 
 /** Where the making of a code is kept in this tab: the same request again has the same answer, so a reload shows the code again. */
 const keptRenewal = 'renewal'
@@ -107,7 +106,7 @@ export class RenewScreen implements Screen {
       action,
       submit,
       refused: (error) => this.#refused(error),
-      backup: backupInstead(card, this.#status, () => card.show(new WithoutPhone(card, this.#status, () => card.show(this)))),
+      backup: backupInstead(card, this, this.#status),
       more: [{ label: cancel, click: () => card.home() }],
     })
   }

@@ -30,10 +30,16 @@ export function reused(host: NightlatchElement, problem: Pick<Problem, 'retry_af
   return { headline: host.say('L1b.headline'), body: host.say('L1b.body', { seconds: problem.retry_after ?? 30 }) }
 }
 
+/** Until when codes are refused, by the element's clock. How long it takes is trusted before a time of day is: clocks differ. */
+export function pausedUntil(host: NightlatchElement, error: Refusal): number {
+  const now = host.clock()
+  return error.retryAfter > 0 ? now + error.retryAfter * 1000 : Date.parse(error.problem.locked_until ?? '') || now + 60_000
+}
+
 /** Too many wrong codes (X1), where there is no screen for it: until when none is accepted. */
 export function locked(host: NightlatchElement, error: Refusal): Trouble {
   const now = host.clock()
-  const until = error.retryAfter > 0 ? now + error.retryAfter * 1000 : Date.parse(error.problem.locked_until ?? '') || now
+  const until = pausedUntil(host, error)
   return {
     headline: host.say('X1.headline'),
     body: host.say('X1.body.1', { time: host.phrases.time(until, now), until: host.phrases.until(until, now) }),

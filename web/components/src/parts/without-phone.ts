@@ -4,8 +4,13 @@ import { html, nothing, type TemplateResult } from 'lit'
 import type { Card, Screen } from './card.ts'
 import { noWayIn } from './paused.ts'
 
+/** Shows the way on without the phone, from a screen that asks for its code. */
+export function withoutPhone(card: Card, status: Status, screen: Screen): void {
+  card.show(new WithoutPhone(card, status, () => card.show(screen)))
+}
+
 /** The old phone is gone, or its codes are refused: the way on begins at the sign-in, with the backup code. */
-export class WithoutPhone implements Screen {
+class WithoutPhone implements Screen {
   readonly #card: Card
   readonly #status: Status
   readonly #back: () => void
