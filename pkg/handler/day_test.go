@@ -248,6 +248,7 @@ func (d *day) pass(users, days int, stream func(*day, context.Context) error) {
 		d.round(ctx, 12+half)
 		d.wind(12 * time.Hour)
 	}
+	d.standin.Close() // it sends in its own time
 	if !d.settles(ctx, time.Minute) {
 		d.t.Error("what was stored does not come to its end")
 	}
