@@ -28,6 +28,13 @@ func (hanging) Load(ctx context.Context, _ twofactor.UserID) (*twofactor.Account
 	return nil, hang(ctx)
 }
 
+// prompt is a store that answers at once.
+type prompt struct{ twofactor.Store }
+
+func (prompt) Load(_ context.Context, user twofactor.UserID) (*twofactor.Account, error) {
+	return &twofactor.Account{User: user}, nil
+}
+
 // TestAnswersInTime: whatever hangs, a function answers half a second before it would be killed, and says that it could
 // not tell.
 func TestAnswersInTime(t *testing.T) {
@@ -42,7 +49,7 @@ func TestAnswersInTime(t *testing.T) {
 			handler.Deps{Service: &twofactor.Service{Store: hanging{}, Now: time.Now}}, "GET /v1/status", "", handler.Status,
 		},
 		"the rules' keys": {
-			handler.Deps{Service: &twofactor.Service{Keys: noRules, Now: time.Now}}, "POST /v1/check", body("code", "123456"), handler.Check,
+			handler.Deps{Service: &twofactor.Service{Store: prompt{}, Keys: noRules, Now: time.Now}}, "POST /v1/check", body("code", "123456"), handler.Check,
 		},
 		"the tokens' keys": {
 			handler.Deps{Keys: func(ctx context.Context) (token.Keys, error) { return token.Keys{}, hang(ctx) }},

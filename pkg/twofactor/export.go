@@ -68,11 +68,7 @@ type Recovered struct {
 func (s *Service) Export(ctx context.Context, user UserID, page Page) (Export, error) {
 	out := Export{User: user, At: s.now(), History: []Event{}}
 	if page.Cursor == "" {
-		account, err := s.load(ctx, user)
-		if err != nil {
-			return Export{}, err
-		}
-		rules, err := s.rules(ctx)
+		rules, account, err := s.read(ctx, user)
 		if err != nil {
 			return Export{}, err
 		}

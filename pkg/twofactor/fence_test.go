@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -314,4 +317,65 @@ func TestServiceFence(t *testing.T) {
 	if _, err := s.service.Check(t.Context(), alice, Check{Request: s.request(), Code: "123456"}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("could not tell: %v", err)
 	}
+}
+
+// TestReadsAtOnce: keys, fence and account are asked for at once, by whatever decides: none of them is told before all three
+// were asked for, where that many are needed.
+func TestReadsAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reads int
+		run   func(*testing.T, *served)
+	}{
+		"check": {3, func(t *testing.T, s *served) {
+			if got, err := s.service.Check(t.Context(), alice, Check{Request: s.request(), Code: s.phone.at(s.now)}); !got.Valid || err != nil {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}},
+		"status": {2, func(t *testing.T, s *served) {
+			if got, err := s.service.Status(t.Context(), alice); got.State != StateEnabled || err != nil {
+				t.Errorf("%+v, %v", got, err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // where one waits for another, nobody is left to end it, and that is told
+				s := serve(enabledWorld(t, "standard"))
+				var all sync.WaitGroup
+				all.Add(test.reads)
+				together := func() { all.Done(); all.Wait() }
+				keys := s.service.Keys
+				s.service.Keys = func(ctx context.Context) (Keys, error) { together(); return keys(ctx) }
+				s.service.Fence = func(context.Context) (time.Time, error) { together(); return time.Time{}, nil }
+				s.service.Store = loading{s.service.Store, together}
+				test.run(t, s)
+			})
+		})
+	}
+}
+
+// loading is a store that runs something before it loads an account.
+type loading struct {
+	Store
+	before func()
+}
+
+func (l loading) Load(ctx context.Context, user UserID) (*Account, error) {
+	l.before()
+	return l.Store.Load(ctx, user)
+}
+
+// TestPanicBeside: what panics beside the caller panics in the caller, who can tell of it.
+func TestPanicBeside(t *testing.T) {
+	t.Parallel()
+	s := serve(enabledWorld(t, "standard"))
+	s.service.Fence = func(context.Context) (time.Time, error) { panic("on purpose") }
+	defer func() {
+		if got := fmt.Sprint(recover()); !strings.Contains(got, "on purpose") || !strings.Contains(got, "fence_test.go") {
+			t.Errorf("panic: %s", got)
+		}
+	}()
+	got, err := s.service.Status(t.Context(), alice)
+	t.Errorf("no panic: %v, %v", got, err)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/totp"
@@ -35,11 +36,7 @@ const (
 // winner's account, with the winner's counters.
 func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules, *Account, time.Time) (R, error)) (R, error) {
 	var none R
-	rules, err := s.rules(ctx)
-	if err != nil {
-		return none, err
-	}
-	account, err := s.load(ctx, user)
+	rules, account, err := s.read(ctx, user)
 	if err != nil {
 		return none, err
 	}
@@ -50,8 +47,8 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 		if errors.Is(verdict, ErrSealed) || errors.Is(verdict, ErrUnavailable) {
 			// A key that another process has just begun to use is not at hand yet. Having met it, the key ring looks for it
 			// before it gives out its keys again.
-			if rules.Keys, err = s.Keys(ctx); err != nil {
-				return none, unavailable(err)
+			if rules.Keys, err = s.keys(ctx); err != nil {
+				return none, err
 			}
 			next = account.next(NewWriteID(), rules.Fence, now)
 			answer, verdict = rule(rules, next, now)
@@ -83,14 +80,45 @@ func decide[R any](ctx context.Context, s *Service, user UserID, rule func(Rules
 	}
 }
 
-// rules are those of the moment.
-func (s *Service) rules(ctx context.Context) (Rules, error) {
+// read reads all that a decision is made of, at once. A warm function knows the keys and the fence; a cold one does not ask
+// for one after the other.
+func (s *Service) read(ctx context.Context, user UserID) (Rules, *Account, error) {
+	rules := Rules{Policy: s.Policy}
+	var locked, unfenced error
+	unlock := beside(func() { rules.Keys, locked = s.keys(ctx) })
+	fence := beside(func() { rules.Fence, unfenced = s.fence(ctx) })
+	account, err := s.load(ctx, user)
+	unlock()
+	fence()
+	return rules, account, errors.Join(locked, unfenced, err)
+}
+
+// beside runs f at the same time, and returns what waits for its end. If f panics, whoever waits does.
+func beside(f func()) (wait func()) {
+	done := make(chan string, 1)
+	go func() {
+		var panicked string
+		defer func() {
+			if p := recover(); p != nil {
+				panicked = fmt.Sprintf("%v\n%s", p, debug.Stack())
+			}
+			done <- panicked
+		}()
+		f()
+	}()
+	return func() {
+		if panicked := <-done; panicked != "" {
+			panic(panicked)
+		}
+	}
+}
+
+func (s *Service) keys(ctx context.Context) (Keys, error) {
 	keys, err := s.Keys(ctx)
 	if err != nil {
-		return Rules{}, unavailable(err)
+		return Keys{}, unavailable(err)
 	}
-	fence, err := s.fence(ctx)
-	return Rules{Policy: s.Policy, Keys: keys, Fence: fence}, err
+	return keys, nil
 }
 
 func (s *Service) fence(ctx context.Context) (time.Time, error) {
@@ -347,12 +375,12 @@ func (s *Service) act(ctx context.Context, user UserID, rule func(Rules, *Accoun
 
 // Status returns how the user's account stands, with what time has done to it and nobody has stored yet.
 func (s *Service) Status(ctx context.Context, user UserID) (Status, error) {
+	var fence time.Time
+	var unfenced error
+	wait := beside(func() { fence, unfenced = s.fence(ctx) })
 	account, err := s.load(ctx, user)
-	if err != nil {
-		return Status{}, err
-	}
-	fence, err := s.fence(ctx)
-	if err != nil {
+	wait()
+	if err := errors.Join(unfenced, err); err != nil {
 		return Status{}, err
 	}
 	now := s.now()
