@@ -242,6 +242,9 @@ func TestDeployment(t *testing.T) {
 	if got := stack.asks(w.functions["keys"], "Replace", timeout); got.Status != cfn.StatusFailed {
 		t.Errorf("a request that there is not: %+v", got)
 	}
+	if counted := w.functions["keys"].counted.String(); strings.Count(counted, `"Outcome":"success"`) != 4 || strings.Count(counted, `"Outcome":"failure"`) != 1 {
+		t.Errorf("four requests were granted and one was not; it counts\n%s", counted)
+	}
 	if err := w.functions["keys"].call(map[string]string{"operation": "create"}, timeout, new(any)); err != nil {
 		t.Errorf("by hand: %v", err)
 	}

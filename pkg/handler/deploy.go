@@ -29,7 +29,8 @@ const (
 )
 
 // deploy does what a deployment wants to be done, and tells CloudFormation what became of it: whatever that was, and before
-// the function's time is over. With an error the answer did not arrive, and Lambda has the function try again.
+// the function's time is over. With errTold that was not done, and the answer says so; with any other error the answer did not
+// arrive, and Lambda has the function try again.
 //
 // Nothing is ever deleted: keysets are of use for as long as there is a backup of what they have sealed.
 func deploy(ctx context.Context, e cfn.Event, create func(context.Context) error, answers *http.Client, log *slog.Logger) error {
@@ -53,8 +54,13 @@ func deploy(ctx context.Context, e cfn.Event, create func(context.Context) error
 		log.ErrorContext(ctx, "CloudFormation not answered", "request", e.RequestType, "cause", err)
 		return err
 	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errTold, err)
+	}
 	return nil
 }
+
+var errTold = errors.New("CloudFormation was told that it failed")
 
 var errOutOfTime = errors.New("the function's time is over")
 

@@ -33,7 +33,7 @@ type KeyDeps[P, S ~string] struct {
 // Keys returns the function that a deployment runs as a custom resource of CloudFormation, with each stack that is created or
 // updated, and that a schedule runs with an [api.KeysRequest]. Both can be done at any time and again.
 func Keys[P, S ~string](d KeyDeps[P, S]) func(context.Context, json.RawMessage) (api.KeysResponse, error) {
-	return metric.Job(d.Metrics, "keys", d.Used, func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
+	job := metric.Job(d.Metrics, "keys", d.Used, func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
 		var resource cfn.Event // has more members than are read here
 		if err := json.Unmarshal(payload, &resource); err == nil && resource.ResponseURL != "" {
 			return api.KeysResponse{}, deploy(ctx, resource, d.create, d.Answers, d.Log)
@@ -53,6 +53,13 @@ func Keys[P, S ~string](d KeyDeps[P, S]) func(context.Context, json.RawMessage) 
 		}
 		return out, err
 	})
+	return func(ctx context.Context, payload json.RawMessage) (api.KeysResponse, error) {
+		out, err := job(ctx, payload)
+		if errors.Is(err, errTold) { // it counts as failed, and Lambda need not try it again
+			err = nil
+		}
+		return out, err
+	}
 }
 
 func (d KeyDeps[P, S]) operate(ctx context.Context, in api.KeysRequest) (api.KeysResponse, error) {
