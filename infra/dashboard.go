@@ -15,31 +15,31 @@ func dashboard(stack awscdk.Stack, c Config, data *DataStack, s *ServiceStack) {
 		DashboardName: text(s.config.Name + "-" + s.config.Region), DefaultInterval: awscdk.Duration_Days(number(1)),
 	})
 	board.AddWidgets(
-		graph("Sign-ins by outcome and method", signIns()...),
+		graph("Sign-ins by outcome and method", signIns(c)...),
 		graph("Latency, p50", latencies(s, "p50")...),
 		graph("Latency, p99", latencies(s, "p99")...),
 	)
 	board.AddWidgets(
 		coldStarts(c),
-		graph("4xx by code", problems()...),
-		graph("Conflicts, and units per verification", append(unitsPerVerification(), ours(api.MetricConflicts))...),
+		graph("4xx by code", problems(c)...),
+		graph("Conflicts, and units per verification", append(unitsPerVerification(c), c.ours(api.MetricConflicts))...),
 	)
 	board.AddWidgets(
-		graph("Locks", event("locked"), event("suspended"), event("unlocked")),
-		graph("Resets by state", waiting()...),
-		graph("Oldest review, in seconds", by(ours(api.MetricOldestReview), "Maximum", 5*time.Minute)),
+		graph("Locks", c.event("locked"), c.event("suspended"), c.event("unlocked")),
+		graph("Resets by state", waiting(c)...),
+		graph("Oldest review, in seconds", by(c.ours(api.MetricOldestReview), "Maximum", 5*time.Minute)),
 	)
 	board.AddWidgets(
 		graph("Iterator age", by(c.lambda("notify", "IteratorAge"), "Maximum", time.Minute)),
 		graph("Queue depth", depth(c, mailQueue), depth(c, unsentQueue), depth(c, lostQueue)),
-		graph("Mail sent and bounced", mails()...),
+		graph("Mail sent and bounced", mails(c)...),
 	)
 	board.AddWidgets(
-		graph("KMS", kms(), ours(api.MetricUnopened), ours(api.MetricKeysetFailures)),
+		graph("KMS", kms(), c.ours(api.MetricUnopened), c.ours(api.MetricKeysetFailures)),
 		graph("Concurrency", concurrency(c)...),
 		graph("Tables: units", units(data)...),
 	)
-	board.AddWidgets(graph("Failures by function", failures()...))
+	board.AddWidgets(graph("Failures by function", failures(c)...))
 }
 
 func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.IWidget {
@@ -48,12 +48,12 @@ func graph(title string, metrics ...awscloudwatch.IMetric) awscloudwatch.IWidget
 	})
 }
 
-func signIns() []awscloudwatch.IMetric {
+func signIns(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, of := range []struct{ outcome, method string }{
 		{"success", "totp"}, {"success", "backup_code"}, {"success", "reset_link"}, {"failure", "totp"}, {"failure", "backup_code"}, {"failure", "reset_link"},
 	} {
-		all = append(all, labelled(outcome("login", of.outcome, of.method), of.outcome+", "+of.method))
+		all = append(all, labelled(c.outcome("login", of.outcome, of.method), of.outcome+", "+of.method))
 	}
 	return all
 }
@@ -86,37 +86,37 @@ func coldStarts(c Config) awscloudwatch.IWidget {
 	})
 }
 
-func problems() []awscloudwatch.IMetric {
+func problems(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, code := range api.Codes() {
 		if api.NewProblem(code, "").Status < 500 {
-			all = append(all, labelled(metric(api.MetricNamespace, api.MetricProblems, api.DimensionCode, string(code)), string(code)))
+			all = append(all, labelled(c.ours(api.MetricProblems, api.DimensionCode, string(code)), string(code)))
 		}
 	}
 	return all
 }
 
 // unitsPerVerification should be one of each.
-func unitsPerVerification() []awscloudwatch.IMetric {
+func unitsPerVerification(c Config) []awscloudwatch.IMetric {
 	of := func(name string) awscloudwatch.IMetric {
-		return labelled(by(metric(api.MetricNamespace, name, api.DimensionFunction, "verify"), "Average", 5*time.Minute), name+" of verify")
+		return labelled(by(c.ours(name, api.DimensionFunction, "verify"), "Average", 5*time.Minute), name+" of verify")
 	}
 	return []awscloudwatch.IMetric{of(api.MetricReadUnits), of(api.MetricWriteUnits)}
 }
 
-func waiting() []awscloudwatch.IMetric {
+func waiting(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, state := range []string{"identity_pending", "in_review", "approved", "ready"} {
-		all = append(all, labelled(by(metric(api.MetricNamespace, api.MetricWaiting, api.DimensionState, state), "Maximum", 5*time.Minute), state))
+		all = append(all, labelled(by(c.ours(api.MetricWaiting, api.DimensionState, state), "Maximum", 5*time.Minute), state))
 	}
 	return all
 }
 
 // mails are those of this deployment, and what became of all mails of the account.
-func mails() []awscloudwatch.IMetric {
+func mails(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, outcome := range []string{"sent", "needless", "failed"} {
-		all = append(all, labelled(metric(api.MetricNamespace, api.MetricMails, api.DimensionOutcome, outcome), outcome))
+		all = append(all, labelled(c.ours(api.MetricMails, api.DimensionOutcome, outcome), outcome))
 	}
 	for _, name := range []string{"Send", "Bounce", "Complaint", "Reject"} {
 		all = append(all, labelled(metric("AWS/SES", name), name+", in the account"))
@@ -124,10 +124,10 @@ func mails() []awscloudwatch.IMetric {
 	return all
 }
 
-func failures() []awscloudwatch.IMetric {
+func failures(c Config) []awscloudwatch.IMetric {
 	var all []awscloudwatch.IMetric
 	for _, f := range functions() {
-		all = append(all, labelled(metric(api.MetricNamespace, api.MetricRequests,
+		all = append(all, labelled(c.ours(api.MetricRequests,
 			api.DimensionFunction, f.Name, api.DimensionOutcome, "failure"), f.Name))
 	}
 	return all

@@ -147,6 +147,7 @@ func (s *ServiceStack) environment(f api.Function) *map[string]*string {
 	may := func(resource string) bool {
 		return slices.ContainsFunc(f.Permissions(), func(line string) bool { return strings.HasPrefix(line, resource+" ") })
 	}
+	tell("METRIC_NAMESPACE", c.namespace())
 	tell("ACCOUNTS_TABLE", *s.data.Accounts.TableName())
 	tell("HISTORY_TABLE", *s.data.History.TableName())
 	tell("CONFIG_TABLE", *s.data.Config.TableName())

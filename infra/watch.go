@@ -22,9 +22,9 @@ func NewWatch(scope constructs.Construct, c Config, data *DataStack, s *ServiceS
 		s.alarm(stack, a)
 	}
 	anomaly(stack, s, "WrongCodesAnomaly", "wrong-codes",
-		"Far more wrong codes than usual at this time: somebody may be guessing.", wrongCodes())
+		"Far more wrong codes than usual at this time: somebody may be guessing.", c.wrongCodes())
 	anomaly(stack, s, "LocksAnomaly", "locks",
-		"Far more locks than usual at this time: somebody may be guessing at many accounts.", event("locked"))
+		"Far more locks than usual at this time: somebody may be guessing at many accounts.", c.event("locked"))
 	tellOfKeys(stack, data, s)
 	tellOfFailures(stack, data, s)
 	dashboard(stack, c, data, s)
@@ -35,22 +35,28 @@ func NewWatch(scope constructs.Construct, c Config, data *DataStack, s *ServiceS
 }
 
 // event is how often something has happened to an account, whatever came of it.
-func event(kind string) awscloudwatch.Metric {
-	return metric(api.MetricNamespace, api.MetricEvents, api.DimensionType, kind)
+func (c Config) event(kind string) awscloudwatch.Metric {
+	return c.ours(api.MetricEvents, api.DimensionType, kind)
 }
 
 // outcome is that with one outcome, by one method.
-func outcome(kind, outcome, method string) awscloudwatch.Metric {
-	return metric(api.MetricNamespace, api.MetricEvents,
+func (c Config) outcome(kind, outcome, method string) awscloudwatch.Metric {
+	return c.ours(api.MetricEvents,
 		api.DimensionType, kind, api.DimensionOutcome, outcome, api.DimensionMethod, method)
 }
 
-func ours(name string) awscloudwatch.Metric { return metric(api.MetricNamespace, name) }
+// ours is a metric that the functions of this deployment write.
+func (c Config) ours(name string, dimensions ...string) awscloudwatch.Metric {
+	return metric(c.namespace(), name, dimensions...)
+}
+
+// namespace is where CloudWatch keeps these, apart from those of other deployments.
+func (c Config) namespace() string { return api.MetricNamespace + "/" + c.Name }
 
 // wrongCodes are those at sign-in and those anywhere else.
-func wrongCodes() awscloudwatch.IMetric {
+func (c Config) wrongCodes() awscloudwatch.IMetric {
 	return expression("FILL(totp, 0) + FILL(backup, 0) + FILL(elsewhere, 0)", map[string]awscloudwatch.IMetric{
-		"totp": outcome("login", "failure", "totp"), "backup": outcome("login", "failure", "backup_code"), "elsewhere": event("code_refused"),
+		"totp": c.outcome("login", "failure", "totp"), "backup": c.outcome("login", "failure", "backup_code"), "elsewhere": c.event("code_refused"),
 	})
 }
 
@@ -102,24 +108,24 @@ func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 				"running": by(metric("AWS/Lambda", "ConcurrentExecutions"), "Maximum", 5*time.Minute)}), over: 80, periods: 3},
 
 		// Keys.
-		{id: "Unopened", name: "unopened", what: "A secret did not open: it was moved, damaged, or sealed by a key that is gone.", metric: ours(api.MetricUnopened)},
+		{id: "Unopened", name: "unopened", what: "A secret did not open: it was moved, damaged, or sealed by a key that is gone.", metric: c.ours(api.MetricUnopened)},
 		{id: "KeysetFailures", name: "keysets", what: "A keyset could not be read or opened: nobody gets in whose request needs it.",
-			metric: ours(api.MetricKeysetFailures)},
+			metric: c.ours(api.MetricKeysetFailures)},
 
 		// Abuse.
 		{id: "WebhooksRefused", name: "webhooks", what: "Webhooks came with a wrong signature: a secret was rotated here or there alone, or somebody forges them.",
-			metric: ours(api.MetricWebhooksRefused), over: 5},
+			metric: c.ours(api.MetricWebhooksRefused), over: 5},
 		{id: "ResetsCompleted", name: "resets", what: "More than ten accounts were recovered within an hour.",
-			metric: by(event("reset_completed"), "Sum", time.Hour), over: 10},
+			metric: by(c.event("reset_completed"), "Sum", time.Hour), over: 10},
 		{id: "OperatorActions", name: "operators", what: "Operators did more than ten things within an hour.",
-			metric: by(ours(api.MetricOperatorActions), "Sum", time.Hour), over: 10},
+			metric: by(c.ours(api.MetricOperatorActions), "Sum", time.Hour), over: 10},
 		{id: "Unexpected", name: "unexpected", what: "A host believes that a user has 2FA, who has none: look at the account, and at which table is in use.",
-			metric: ours(api.MetricUnexpected)},
+			metric: c.ours(api.MetricUnexpected)},
 
 		// Other.
 		{id: "OldestReview", name: "oldest-review", what: "Somebody has waited for a reviewer for more than a day.",
-			metric: by(ours(api.MetricOldestReview), "Maximum", 15*time.Minute), over: 24 * 60 * 60},
-		{id: "Gaps", name: "gaps", what: "The history of an account has a gap.", metric: event("gap")},
+			metric: by(c.ours(api.MetricOldestReview), "Maximum", 15*time.Minute), over: 24 * 60 * 60},
+		{id: "Gaps", name: "gaps", what: "The history of an account has a gap.", metric: c.event("gap")},
 		{id: "Bounces", name: "bounces", what: "More than 2 % of the mails bounce: SES reviews an account at 5 %.",
 			metric: by(c.mailMetric("Reputation.BounceRate"), "Average", time.Hour), over: 0.02},
 		{id: "Complaints", name: "complaints", what: "More than 0.05 % of the mails are complained of: SES reviews an account at 0.1 %.",

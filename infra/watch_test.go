@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -24,18 +25,18 @@ var wantAlarms = map[string]string{
 	"5xx":                      "100 * part / whole of Sum AWS/ApiGateway 5xx of service/Api; Sum AWS/ApiGateway Count of service/Api > 1, 2 x 300",
 	"verify-slow":              "p99 AWS/ApiGateway Latency of service/Api POST /v1/verify $default > 1000, 3 x 300",
 	"concurrency":              "100 * running / SERVICE_QUOTA(running) of Maximum AWS/Lambda ConcurrentExecutions of  > 80, 3 x 300",
-	"unopened":                 "Sum Nightlatch Unopened of  > 0, 1 x 300",
-	"keysets":                  "Sum Nightlatch KeysetFailures of  > 0, 1 x 300",
-	"webhooks":                 "Sum Nightlatch WebhooksRefused of  > 5, 1 x 300",
-	"resets":                   "Sum Nightlatch Events of reset_completed > 10, 1 x 3600",
-	"operators":                "Sum Nightlatch OperatorActions of  > 10, 1 x 3600",
-	"unexpected":               "Sum Nightlatch Unexpected of  > 0, 1 x 300",
-	"oldest-review":            "Maximum Nightlatch OldestReview of  > 86400, 1 x 900",
-	"gaps":                     "Sum Nightlatch Events of gap > 0, 1 x 300",
+	"unopened":                 "Sum Nightlatch/nightlatch Unopened of  > 0, 1 x 300",
+	"keysets":                  "Sum Nightlatch/nightlatch KeysetFailures of  > 0, 1 x 300",
+	"webhooks":                 "Sum Nightlatch/nightlatch WebhooksRefused of  > 5, 1 x 300",
+	"resets":                   "Sum Nightlatch/nightlatch Events of reset_completed > 10, 1 x 3600",
+	"operators":                "Sum Nightlatch/nightlatch OperatorActions of  > 10, 1 x 3600",
+	"unexpected":               "Sum Nightlatch/nightlatch Unexpected of  > 0, 1 x 300",
+	"oldest-review":            "Maximum Nightlatch/nightlatch OldestReview of  > 86400, 1 x 900",
+	"gaps":                     "Sum Nightlatch/nightlatch Events of gap > 0, 1 x 300",
 	"bounces":                  "Average AWS/SES Reputation.BounceRate of nightlatch > 0.02, 1 x 3600",
 	"complaints":               "Average AWS/SES Reputation.ComplaintRate of nightlatch > 0.0005, 1 x 3600",
 	"wrong-codes":              "anomaly of FILL(totp, 0) + FILL(backup, 0) + FILL(elsewhere, 0), 4 x the deviation, 2 periods",
-	"locks":                    "anomaly of Nightlatch Events of locked, 4 x the deviation, 2 periods",
+	"locks":                    "anomaly of Nightlatch/nightlatch Events of locked, 4 x the deviation, 2 periods",
 	"table-accounts-throttled": "", "table-history-throttled": "", "table-config-throttled": "",
 	"table-accounts-errors": "", "table-history-errors": "", "table-config-errors": "",
 }
@@ -312,6 +313,29 @@ func TestMetricsAreRead(t *testing.T) {
 		}
 		if !strings.Contains(ts.stacks["watch"].text, strings.Trim(value, `"`)) {
 			t.Errorf("nobody reads %s", value)
+		}
+	}
+}
+
+// TestNamespaces: what the functions of a deployment write, its alarms and its dashboard read, and those of no other.
+func TestNamespaces(t *testing.T) {
+	t.Parallel()
+	for _, config := range []string{least, most} {
+		ts := deployed(t, config)
+		want := "Nightlatch/" + ts.config.Name
+		for name, f := range ts.functions() {
+			if got := at(f.Properties, "Environment", "Variables", "NIGHTLATCH_METRIC_NAMESPACE"); got != want {
+				t.Errorf("%s writes to %v, want %s", name, got, want)
+			}
+		}
+		read := regexp.MustCompile(`Nightlatch(/[a-z0-9-]+)?\\*",?`).FindAllString(ts.stacks["watch"].text, -1)
+		if len(read) < 20 {
+			t.Errorf("%s: %d metrics of ours are read", config, len(read))
+		}
+		for _, namespace := range read {
+			if strings.TrimRight(namespace, `\",`) != want {
+				t.Errorf("%s: somebody reads %s", config, namespace)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
-// MetricNamespace is where CloudWatch keeps what the functions count, by the embedded metric format.
+// MetricNamespace is where CloudWatch keeps what the functions count, by the embedded metric format. A deployment has a
+// namespace of its own below it, so that two in one account do not count together.
 const MetricNamespace = "Nightlatch"
 
 // The metrics that the functions write, as the alarms and the dashboard of the CDK stack read them. None has a user in it: a

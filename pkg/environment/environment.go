@@ -32,6 +32,7 @@
 //	NIGHTLATCH_EVENT_BUS               name or ARN of the event bus; nothing is told to one
 //	NIGHTLATCH_FAILURE_BUCKET          S3 bucket for records that cannot be decoded; they come again and again
 //	NIGHTLATCH_NOTIFY_FUNCTION         ARN of the function notify, for replays; there are none
+//	NIGHTLATCH_METRIC_NAMESPACE        CloudWatch's namespace of what is counted; Nightlatch
 //	NIGHTLATCH_MAIL_CONFIGURATION_SET  configuration set of SES; none
 //	NIGHTLATCH_REVIEWERS               the address that is told of cases; nobody is
 //	NIGHTLATCH_WORDS                   preset whose words mails have; that of the policy
@@ -63,6 +64,7 @@
 package environment
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +76,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/metric"
@@ -155,7 +158,8 @@ func Read(environ []string, needs ...Need) (Environment, error) {
 		name, value, _ := strings.Cut(entry, "=")
 		r.values[name] = value
 	}
-	e := Environment{Metrics: metric.New(os.Stdout, time.Now)}
+	namespace := r.may("NIGHTLATCH_METRIC_NAMESPACE", "a namespace of CloudWatch: at most 255 of a-z, A-Z, 0-9, and ./_#:-", isNamespace)
+	e := Environment{Metrics: metric.New(os.Stdout, cmp.Or(namespace, api.MetricNamespace), time.Now)}
 	e.Log = slog.New(e.Metrics.Log(slog.NewJSONHandler(os.Stderr, nil)))
 
 	// What Lambda tells. The credentials are the role's, and live longer than the process. SDKs look for a config file

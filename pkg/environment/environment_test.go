@@ -50,7 +50,7 @@ func whole() map[string]string {
 		"NIGHTLATCH_PERSONA_URL": "https://persona.example/x", "NIGHTLATCH_PERSONA_TEMPLATE": "itmpl_Example1",
 		"NIGHTLATCH_PERSONA_SECRET": personaARN, "NIGHTLATCH_WEBHOOK_SECRET": webhookARN,
 		"NIGHTLATCH_INQUIRY_URL": "https://app.withpersona.com/dashboard/inquiries/",
-		"NIGHTLATCH_EVENT_BUS":   "security", "NIGHTLATCH_NOTIFY_FUNCTION": notifyARN,
+		"NIGHTLATCH_EVENT_BUS":   "security", "NIGHTLATCH_NOTIFY_FUNCTION": notifyARN, "NIGHTLATCH_METRIC_NAMESPACE": "Nightlatch/security",
 	}
 }
 
@@ -59,7 +59,7 @@ var optional = []string{
 	"NIGHTLATCH_CLAIM_AUTH_TIME", "NIGHTLATCH_CLAIM_TOKEN_USE", "NIGHTLATCH_AUTH_TIME_FROM_IAT",
 	"NIGHTLATCH_CLAIM_GROUPS", "NIGHTLATCH_CLAIM_AMR", "NIGHTLATCH_CLAIM_EMAIL", "NIGHTLATCH_REVIEWER_GROUP",
 	"NIGHTLATCH_MAIL_CONFIGURATION_SET", "NIGHTLATCH_REVIEWERS", "NIGHTLATCH_WORDS", "NIGHTLATCH_PERSONA_URL", "NIGHTLATCH_INQUIRY_URL",
-	"NIGHTLATCH_EVENT_BUS", "NIGHTLATCH_NOTIFY_FUNCTION",
+	"NIGHTLATCH_EVENT_BUS", "NIGHTLATCH_NOTIFY_FUNCTION", "NIGHTLATCH_METRIC_NAMESPACE",
 }
 
 // needed are the settings that only some functions need, with the needs that they are for.
@@ -391,6 +391,7 @@ func TestWrong(t *testing.T) {
 		"AWS_ENDPOINT_URL_EVENTBRIDGE":      {"events"},
 		"AWS_ENDPOINT_URL_LAMBDA":           {"lambda"},
 		"NIGHTLATCH_EVENT_BUS":              {"my bus", "büs", strings.Repeat("a", 257), notifyARN, "arn:aws:events:us-east-1:111122223333:event-bus/security", "arn:aws:events:eu-central-1:111122223333:rule/security"},
+		"NIGHTLATCH_METRIC_NAMESPACE":       {"a b", `a"b`, "ä", strings.Repeat("a", 256), "AWS/Lambda"},
 		"NIGHTLATCH_NOTIFY_FUNCTION":        {"notify", keyARN, strings.Replace(notifyARN, "eu-central-1", "us-east-1", 1), strings.Replace(notifyARN, "function:", "layer:", 1)},
 		"NIGHTLATCH_FAILURE_BUCKET":         {"ab", "Failures", "a/b", "arn:aws:s3:::failures"},
 

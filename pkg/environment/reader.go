@@ -125,6 +125,13 @@ func isBus(s string) bool {
 	})
 }
 
+// isNamespace follows CloudWatch's naming rules. What begins with AWS/ is AWS's own.
+func isNamespace(s string) bool {
+	return len(s) <= 255 && !strings.HasPrefix(s, "AWS/") && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("._-/#:", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	})
+}
+
 func isKey(s, region string) bool { return isARN(s, "kms", region, "key/") }
 
 func isARN(s, service, region, resource string) bool {

@@ -18,7 +18,7 @@ func TestCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "standard")
 	var out bytes.Buffer
-	w.deps.Metrics = metric.New(&out, w.clock)
+	w.deps.Metrics = metric.New(&out, api.MetricNamespace, w.clock)
 	w.deps.Log = slog.New(w.deps.Metrics.Log(slog.NewJSONHandler(w.logs, nil)))
 	var units float64
 	w.deps.Used = func() (float64, float64, int64) { units++; return units, units, int64(units) / 4 }
@@ -66,7 +66,7 @@ func TestWaitingIsCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "standard")
 	var out bytes.Buffer
-	w.deps.Metrics = metric.New(&out, w.clock)
+	w.deps.Metrics = metric.New(&out, api.MetricNamespace, w.clock)
 	sweep := func(want ...string) {
 		t.Helper()
 		out.Reset()

@@ -20,15 +20,18 @@ import (
 
 // Writer writes points. A nil Writer writes none: so it is on a laptop. It is safe for concurrent use.
 type Writer struct {
-	now func() time.Time
+	namespace string
+	now       func() time.Time
 
 	mu   sync.Mutex
 	out  io.Writer
 	line []byte
 }
 
-// New returns what writes to out, which on Lambda is the standard output.
-func New(out io.Writer, now func() time.Time) *Writer { return &Writer{out: out, now: now} }
+// New returns what writes metrics of a namespace to out, which on Lambda is the standard output.
+func New(out io.Writer, namespace string, now func() time.Time) *Writer {
+	return &Writer{out: out, namespace: namespace, now: now}
+}
 
 // Point is one value of a metric.
 type Point struct {
@@ -56,7 +59,7 @@ func (m *Writer) Put(points ...Point) {
 	b = append(b, `,"CloudWatchMetrics":[`...)
 	for i, p := range points {
 		b = comma(b, i)
-		b = append(b, `{"Namespace":"`+api.MetricNamespace+`","Dimensions":[[`...)
+		b = append(append(append(b, `{"Namespace":"`...), m.namespace...), `","Dimensions":[[`...)
 		for i, d := range p.By {
 			b = text(comma(b, i), d.Name)
 		}

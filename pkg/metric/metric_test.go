@@ -28,7 +28,7 @@ func clock() time.Time { return noon }
 // put returns the lines that points make.
 func put(write func(*metric.Writer)) string {
 	var out bytes.Buffer
-	write(metric.New(&out, clock))
+	write(metric.New(&out, api.MetricNamespace, clock))
 	return out.String()
 }
 
@@ -128,7 +128,7 @@ func TestJob(t *testing.T) {
 func TestLog(t *testing.T) {
 	t.Parallel()
 	var out, logged bytes.Buffer
-	log := slog.New(metric.New(&out, clock).Log(slog.NewJSONHandler(&logged, nil)))
+	log := slog.New(metric.New(&out, api.MetricNamespace, clock).Log(slog.NewJSONHandler(&logged, nil)))
 	log.Info("nothing")
 	log.With("purpose", "totp").WithGroup("g").Error("keyset not loaded", metric.Counted(api.MetricKeysetFailures))
 	if got := strings.Count(out.String(), "\n"); got != 1 || !strings.Contains(out.String(), `"KeysetFailures":1`) {
@@ -144,7 +144,7 @@ func TestLog(t *testing.T) {
 func TestEveryMetricIsWritten(t *testing.T) {
 	t.Parallel()
 	used := map[string]bool{}
-	for _, dir := range []string{"../handler", "../keyring", "../mail", "../notify", ".", "../../functions/mailer", "../../functions/notify"} {
+	for _, dir := range []string{"../environment", "../handler", "../keyring", "../mail", "../notify", ".", "../../functions/mailer", "../../functions/notify"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", dir, err)
@@ -184,7 +184,7 @@ func TestEveryMetricIsWritten(t *testing.T) {
 
 // BenchmarkRequest is what a sign-in's metrics cost: nanoseconds of its 100 microseconds.
 func BenchmarkRequest(b *testing.B) {
-	m := metric.New(io.Discard, time.Now)
+	m := metric.New(io.Discard, api.MetricNamespace, time.Now)
 	var reads float64
 	used := metric.Usage(func() (float64, float64, int64) { reads++; return reads, reads, 0 })
 	b.ReportAllocs()
