@@ -116,8 +116,9 @@ func (c *Client) check(payload []byte, want Expected) (claims Claims, expires ti
 	}{
 		{signed.Issuer == c.config.Issuer, "it is of another issuer"},
 		{signed.Audience == c.config.Audience, "it is for another audience"},
-		{signed.IssuedAt > 0 && !now.Before(issued.Add(-leeway)), "it was issued in the future, or never"},
-		{now.Before(expires), "it has expired"},
+		{signed.IssuedAt > 0, "it has no iat"},
+		{!now.Before(issued.Add(-leeway)), "it was issued in the future: " + clocks("issued", issued, now)},
+		{now.Before(expires), "it has expired: " + clocks("expired", time.Unix(signed.Expires, 0), now)},
 		{signed.ID != "", "it has no jti"},
 		{same(signed.Subject, want.User), "it is for another user"},
 		{same(signed.Nonce, want.Nonce), "it is for another sign-in"},
@@ -131,6 +132,11 @@ func (c *Client) check(payload []byte, want Expected) (claims Claims, expires ti
 		AuthTime: time.Unix(signed.AuthTime, 0).UTC(), IssuedAt: issued.UTC(), ExpiresAt: time.Unix(signed.Expires, 0).UTC(),
 		ID: signed.ID,
 	}, expires, nil
+}
+
+// clocks tells both, since the one who reads it may have to set one of them right.
+func clocks(did string, at, now time.Time) string {
+	return did + " at " + at.UTC().Format(time.RFC3339) + ", it is " + now.UTC().Format(time.RFC3339) + " here"
 }
 
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -166,6 +166,21 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestClocks: whoever has to set a clock right is told both.
+func TestClocks(t *testing.T) {
+	t.Parallel()
+	for told, ahead := range map[string]time.Duration{
+		"issued in the future: issued at 2026-03-15T15:09:26Z, it is 2026-03-14T15:09:26Z here": 24 * time.Hour,
+		"expired: expired at 2026-03-13T15:10:26Z, it is 2026-03-14T15:09:26Z here":             -24 * time.Hour,
+	} {
+		s := newStandIn(issuer, at(now.Add(ahead)))
+		_, err := newClient(t, s, at(now)).VerifyAssertion(t.Context(), s.sign(s.claims(want.User, want.Nonce)), want)
+		if !errors.Is(err, host.ErrAssertion) || !strings.Contains(err.Error(), told) {
+			t.Errorf("%v; want ErrAssertion that tells %q", err, told)
+		}
+	}
+}
+
 // TestIssuer: the issuer may be another than the URL.
 func TestIssuer(t *testing.T) {
 	t.Parallel()

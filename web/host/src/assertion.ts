@@ -94,8 +94,9 @@ export function check(signed: unknown, { issuer, audience }: Parties, want: Expe
   const rules: [holds: boolean, otherwise: string][] = [
     [text(claim, 'iss') === issuer, 'it is of another issuer'],
     [text(claim, 'aud') === audience, 'it is for another audience'], // never a list: the service signs for one host
-    [issued > 0 && now >= 1000 * (issued - leeway), 'it was issued in the future, or never'],
-    [now < 1000 * (expires + leeway), 'it has expired'],
+    [issued > 0, 'it has no iat'],
+    [now >= 1000 * (issued - leeway), `it was issued in the future: ${clocks('issued', issued, now)}`],
+    [now < 1000 * (expires + leeway), `it has expired: ${clocks('expired', expires, now)}`],
     [claims.id !== '', 'it has no jti'],
     [same(claims.user, want.user), 'it is for another user'],
     [same(text(claim, 'nonce'), want.nonce), 'it is for another sign-in'],
@@ -106,6 +107,12 @@ export function check(signed: unknown, { issuer, audience }: Parties, want: Expe
     }
   }
   return { claims, expires: date(expires + leeway) };
+}
+
+/** Tells both, since the one who reads it may have to set one of them right. */
+function clocks(did: string, seconds: number, now: number): string {
+  const [then, here] = [seconds, Math.floor(now / 1000)].map((time) => date(time).toISOString().replace('.000Z', 'Z'));
+  return `${did} at ${then}, it is ${here} here`;
 }
 
 // A claim that is missing is an empty one, or the year 1970; one of another type refuses the assertion.

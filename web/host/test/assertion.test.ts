@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { type Redeemer, Redeemed, Refused, Unavailable } from '../src/index.ts';
-import { Keys, expected, now, thrown } from './standin.ts';
+import { Keys, expected, now, shown, thrown } from './standin.ts';
 
 // Which assertions are refused, vectors.test.ts says.
 
@@ -73,4 +73,15 @@ test('what is expected is read once', async () => {
   const verified = keys.host().verifyAssertion(keys.assertion({ user: 'auth0|bob' }), want);
   want.user = 'auth0|bob'; // while the keys are on their way
   expect(await thrown(verified)).toBeInstanceOf(Refused);
+});
+
+test.each([
+  ['issued in the future: issued at 2026-03-15T15:09:26Z, it is 2026-03-14T15:09:26Z here', 86_400_000],
+  ['expired: expired at 2026-03-13T15:10:26Z, it is 2026-03-14T15:09:26Z here', -86_400_000],
+])('whoever has to set a clock right is told both: %s', async (told, ahead) => {
+  const keys = new Keys();
+  keys.clock += ahead;
+  const e = await thrown(keys.host({ now: () => now }).verifyAssertion(keys.assertion(), expected));
+  expect(e).toBeInstanceOf(Refused);
+  expect(shown(e)).toContain(told);
 });
