@@ -65,13 +65,12 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 	given, right := sha256.Sum256([]byte(*in.Password)), sha256.Sum256([]byte(demoPassword))
 	same := subtle.ConstantTimeCompare(given[:], right[:]) == 1
 	user, known := userOf(in.Email)
-	switch {
-	case !known:
-		return nil, refused
-	case !same:
-		if err := d.report(r, user, "password_failed"); err != nil {
-			return nil, err
-		}
+	if known && !same {
+		d.service.ReportLater(user.Email, seen(r, "password_failed"), func(err error) {
+			d.log.Error("demo host: a wrong password is missing in the history", "user", user.Email, "cause", err)
+		})
+	}
+	if !known || !same { // answered alike, whatever became of the report: nothing tells which addresses there are
 		return nil, refused
 	}
 	nonce := host.NewNonce()
@@ -87,8 +86,9 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 		setCookie(w, id, int(signInFor/time.Second))
 		return offer, nil
 	}
-	if err := d.report(r, user, "login"); err != nil {
-		return nil, err
+	// Where it cannot be reported, the sign-in does not go on: none is missing in the history.
+	if err := d.service.Report(r.Context(), user.Email, seen(r, "login")); err != nil {
+		return nil, d.unavailable(r.Context(), err)
 	}
 	return d.grant(signedIn{User: user, AuthTime: d.now().Unix(), AMR: []string{"pwd"}})
 }
@@ -124,14 +124,9 @@ func (d *demoHost) grant(s signedIn) (any, error) {
 	return sessionResponse{token}, nil
 }
 
-// report tells the service what happened. Where that is not possible, the sign-in does not go on: nothing is missing in
-// the history.
-func (d *demoHost) report(r *http.Request, u demoUser, what string) error {
-	err := d.service.Report(r.Context(), u.Email, api.HostEventRequest{Type: what, IP: sourceIP(r), UserAgent: userAgent(r)})
-	if err != nil {
-		return d.unavailable(r.Context(), err)
-	}
-	return nil
+// seen is what happened, and where from.
+func seen(r *http.Request, what string) api.HostEventRequest {
+	return api.HostEventRequest{Type: what, IP: sourceIP(r), UserAgent: userAgent(r)}
 }
 
 func (d *demoHost) unavailable(ctx context.Context, err error) error {

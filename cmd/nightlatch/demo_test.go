@@ -136,6 +136,9 @@ func TestLoginRefuses(t *testing.T) {
 			t.Errorf("%s: %d %s %v, want %d %s", name, a.Status, a.Text, a.Header, test.status, test.code)
 		}
 	}
+	if err := l.demo.Flush(t.Context()); err != nil { // these are reported beside the answers
+		t.Fatal(err)
+	}
 	a, _ := l.login("alice@example.com")
 	if got, want := l.history(a.str("session")), []string{"login", "password_failed", "password_failed", "password_failed"}; !cmp.Equal(got, want) {
 		t.Errorf("history %v, want %v: of a known user, every wrong password, and nothing malformed", got, want)
@@ -210,12 +213,38 @@ func TestHostWithoutService(t *testing.T) {
 	if a := l.finish(cookie, assertion); a.Status != 503 || a.str("code") != "unavailable" { // there are no keys to check it with
 		t.Errorf("with an assertion: %d %s, want 503 unavailable", a.Status, a.Text)
 	}
-	for _, password := range []string{demoPassword, "wrong"} {
-		a := l.do(call{method: "POST", path: "/demo/login", body: jsonOf("email", "alice@example.com", "password", password)})
-		if a.Status != 503 || a.str("code") != "unavailable" || a.Header.Get("retry-after") == "" {
-			t.Errorf("%s: %d %s, want 503 unavailable", password, a.Status, a.Text)
-		}
+	enter := func(email, password string) answer {
+		a := l.do(call{method: "POST", path: "/demo/login", body: jsonOf("email", email, "password", password)})
+		a.Header.Del("date")
+		return a
 	}
+	if a := enter("alice@example.com", demoPassword); a.Status != 503 || a.str("code") != "unavailable" || a.Header.Get("retry-after") == "" {
+		t.Errorf("with the right password: %d %s, want 503 unavailable", a.Status, a.Text)
+	}
+	// Nothing tells which addresses there are.
+	known, unknown := enter("alice@example.com", "wrong"), enter("mallory@example.com", "wrong")
+	if diff := cmp.Diff(unknown, known); diff != "" || known.Status != 401 {
+		t.Errorf("a wrong password of a known address: %d, want 401, as of an unknown one (-unknown +known):\n%s", known.Status, diff)
+	}
+	if err := l.demo.Flush(t.Context()); err != nil || !strings.Contains(l.logged.String(), "missing in the history") {
+		t.Errorf("%v; want what could not be reported in the log:\n%s", err, l.logged)
+	}
+}
+
+// TestStopReports: what is yet to be reported when the server is stopped, is in the history after the next start.
+func TestStopReports(t *testing.T) {
+	t.Parallel()
+	data := dataDir(t)
+	l := serve(t, data, "standard")
+	for range 20 {
+		l.want(401, l.do(call{method: "POST", path: "/demo/login", body: jsonOf("email", "alice@example.com", "password", "wrong")}))
+	}
+	if err := l.stop(); err != nil {
+		t.Fatal(err)
+	}
+	l = serve(t, data, "standard")
+	a, _ := l.login("alice@example.com")
+	l.eventually("every wrong password is in the history", func() bool { return len(l.history(a.str("session"))) == 21 })
 }
 
 func TestSignIns(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/nightlatch/nightlatch/pkg/host"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -116,7 +117,8 @@ type server struct {
 	policyName string // of -policy: a preset or a file
 	serviceKey string
 	webhookKey string
-	keptIn     string // for people
+	keptIn     string       // for people
+	demo       *host.Client // of the demo application
 	http       *http.Server
 	failed     chan error // what ends the server before it is stopped
 	stopStream context.CancelFunc
@@ -254,10 +256,13 @@ func (s *server) fail(err error) {
 const stopFor = 5 * time.Second
 
 // stop answers what is under way, then closes everything. What has not got to the history by then does after the next
-// start.
+// start. What the demo application has yet to report comes first: it is reported through this very port.
 func (s *server) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopFor)
 	defer cancel()
+	if err := s.demo.Flush(ctx); err != nil {
+		s.log.Error("demo host", "cause", err)
+	}
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()

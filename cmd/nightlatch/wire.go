@@ -100,6 +100,7 @@ func (s *server) routes(quiet bool) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.demo = client
 	demo := &demoHost{service: client, sessions: s.sessions, now: s.clock.now, log: s.log}
 	gateway := newGateway(s.serviceKey, s.sessions, s.clock.now, s.functions.Load, s.log)
 

@@ -207,7 +207,8 @@ func (c *Client) Challenge(ctx context.Context, request api.ChallengeRequest) (a
 }
 
 // Report tells the service what happened at the login of a user: a sign-in without a second factor, a wrong password, a
-// new password or address, an account that is deleted.
+// new password or address, an account that is deleted. Wait for it: a new password voids what was begun with the old one
+// only once the service knows of it. A wrong password alone is for ReportLater.
 //
 // It is tried up to three times while the service cannot be reached or answers 503, and one that got through without an
 // answer happens twice. A login or password_failed makes two rows in the history then, rather than none. Of the others

@@ -37,9 +37,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err) // nobody is signed in
 	}
-	if !offer.Required { // signed in; the history should have it, too
-		err = client.Report(ctx, pending.User, api.HostEventRequest{Type: "login", IP: "203.0.113.7"})
-		fmt.Println("signed in without a second factor:", err)
+	if !offer.Required {
+		if err := client.Report(ctx, pending.User, api.HostEventRequest{Type: "login", IP: "203.0.113.7"}); err != nil {
+			log.Fatal(err) // nobody is signed in: the history would not have it
+		}
+		fmt.Println(pending.User, "is signed in by the password alone")
 		return
 	}
 

@@ -76,7 +76,7 @@ export async function read(send: typeof fetch, url: URL, init: RequestInit): Pro
       }
     }
   } catch (cause) {
-    throw new NoAnswer('no answer', { cause });
+    throw new NoAnswer(`no answer from ${url.host}`, { cause });
   }
   if (length > maxAnswer) {
     throw new Unavailable(`the answer is longer than ${maxAnswer} bytes`);

@@ -8,6 +8,10 @@ import { KeySet } from './keys.ts';
 import type { Redeemer } from './redeemer.ts';
 import type { ChallengeRequest, ChallengeResponse, HostEvent } from './types.ts';
 
+// How many reports may be under way beside the answers. While the service is down each takes up to the timeout, and guesses
+// of passwords must not fill the memory.
+const maxLater = 100;
+
 /** Which service a host asks, and what an assertion must say. */
 export interface Options {
   /** Where the service is, as in "https://2fa.example.com". It may have a path, and is https unless it is on the loopback interface. */
@@ -42,6 +46,7 @@ export class Host {
   readonly #parties: Parties;
   readonly #keys: KeySet;
   readonly #redeemer: Redeemer;
+  readonly #later = new Set<Promise<void>>();
 
   /** Sends nothing yet. Throws a TypeError that names the option which is wrong. */
   constructor(options: Options) {
@@ -89,6 +94,39 @@ export class Host {
   async report(user: string, event: HostEvent): Promise<void> {
     must(isText(user), 'a user is required');
     await post(this.#caller, `/v1/users/${userInPath(user)}/events`, event, 204);
+  }
+
+  /**
+   * Reports what the answer to a user must not wait for: a wrong password. Only a known user has one to be reported, so an
+   * answer whose time or status depends on the report tells which addresses there are: answer first, then call this. It
+   * returns at once. What report would throw goes to `failed`; it is to be logged, and is no reason to
+   * answer otherwise. No more than 100 are under way at once: one beyond that is not sent, and failed is called with
+   * Unavailable.
+   *
+   * What must not get lost is for report: a password_changed, address_changed or deleted, and a login.
+   *
+   * It is for programs that live on after an answer. In Lambda, which freezes them then, put the report in a queue of your
+   * own before the answer, and do so for unknown addresses, too; or answer each wrong password after the same time,
+   * whatever has become of a report that was begun when it came in.
+   */
+  reportLater(user: string, event: HostEvent, failed: (error: unknown) => void): void {
+    must(typeof failed === 'function', 'failed is required');
+    if (this.#later.size === maxLater) {
+      failed(new Unavailable(`${maxLater} reports are under way already`));
+      return;
+    }
+    const sent = this.report(user, event).catch(failed).finally(() => this.#later.delete(sent));
+    this.#later.add(sent);
+  }
+
+  /**
+   * Waits until no reportLater is under way, which takes `timeout` at most once there are no new ones: call it where a
+   * program shuts down, after its server has closed and before process.exit.
+   */
+  async flush(): Promise<void> {
+    while (this.#later.size > 0) {
+      await Promise.allSettled(this.#later);
+    }
   }
 
   /**

@@ -1,18 +1,22 @@
 // The example, as it is, against the local server, as it is: both are built, and run as programs.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { installed } from './needs.ts';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 const running: ChildProcess[] = [];
+const example = join(here, 'examples/express/server.mjs');
 let dir: string;
 let service: string; // its URL
 let app: string; // the example's
@@ -83,6 +87,15 @@ class Browser {
   }
 }
 
+/** All that the answer to a wrong password tells. */
+async function refused(app: string, email: string) {
+  const response = await fetch(`${app}/login`, {
+    method: 'POST', headers: { 'content-type': 'application/json', connection: 'close' }, body: JSON.stringify({ email, password: 'wrong' }),
+  });
+  expect(response.status).toBe(401);
+  return { headers: [...response.headers].filter(([name]) => name !== 'date'), body: await response.text() };
+}
+
 /** An authenticator app (RFC 6238) that never shows a code twice: when it must, it is a little ahead of the time. */
 class Phone {
   #last = 0;
@@ -121,7 +134,6 @@ describe.runIf(installed('go', 'version', 'web/host/test/express.test.ts'))('the
       /running:\s+(http:\S+)/, /^service key: (\S+)/);
     service = url!;
     secrets.push(key!);
-    const example = join(here, 'examples/express/server.mjs');
     [app] = await start(process.execPath, [example], { PORT: '0', NIGHTLATCH_URL: service, NIGHTLATCH_SERVICE_KEY: key! },
       /listening on (http:\S+)/) as [string];
   }, 300_000);
@@ -180,12 +192,58 @@ describe.runIf(installed('go', 'version', 'web/host/test/express.test.ts'))('the
     expect((await alice.session(assertion)).status, 'replayed').toBe(401);
   });
 
-  test('without the service nobody gets in', async () => {
+  test('a key that the service refuses is told when it does', { timeout: 60_000 }, async () => {
+    const [own] = (await start(process.execPath, [example], { PORT: '0', NIGHTLATCH_URL: service, NIGHTLATCH_SERVICE_KEY: 'another' },
+      /listening on (http:\S+)/)) as [string];
+    const response = await fetch(`${own}/login`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"email":"alice@example.com","password":"correct horse"}',
+    });
+    expect(response.status).toBe(500);
+    await vi.waitFor(() => expect(log).toContain('Are NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL'), 10_000);
+  });
+
+  test('without the service nobody gets in', { timeout: 60_000 }, async () => {
     running[0]!.kill('SIGKILL');
     const browser = new Browser();
     expect((await browser.login('bob@example.com')).status).toBe(503);
-    expect((await browser.login('bob@example.com', 'wrong')).status).toBe(503);
     expect((await browser.me()).status).toBe(401);
+    expect(await refused(app, 'bob@example.com'), 'nothing tells which addresses there are').toEqual(await refused(app, 'mallory@example.com'));
+  });
+
+  test('a wrong password is answered before it is reported, and is reported before the program ends', { timeout: 60_000 }, async () => {
+    let end!: () => void;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    let reports = 0;
+    const held = createServer(async (_request, response) => {
+      await ended; // until no one can sign in any more
+      reports++;
+      response.writeHead(204).end();
+    });
+    await new Promise<void>((listening) => held.listen(0, '127.0.0.1', listening));
+    const { port } = held.address() as AddressInfo;
+    const [own] = (await start(process.execPath, [example], { PORT: '0', NIGHTLATCH_URL: `http://127.0.0.1:${port}`, NIGHTLATCH_SERVICE_KEY: 'k' },
+      /listening on (http:\S+)/)) as [string];
+    const program = running.at(-1)!;
+    const exit = once(program, 'exit');
+    expect(await refused(own, 'bob@example.com')).toEqual(await refused(own, 'mallory@example.com'));
+    program.kill('SIGTERM');
+    await vi.waitFor(async () => {
+      const socket = connect(Number(new URL(own).port), '127.0.0.1');
+      await expect(once(socket, 'connect').finally(() => socket.destroy())).rejects.toThrow('ECONNREFUSED');
+    }, 30_000);
+    end();
+    expect(await exit).toEqual([0, null]);
+    expect(reports).toBe(1);
+    held.close();
+  });
+
+  test.each([
+    ['no key', { NIGHTLATCH_SERVICE_KEY: '' }],
+    ['no URL', { NIGHTLATCH_SERVICE_KEY: 'k', NIGHTLATCH_URL: '127.0.0.1:9000' }],
+  ])('%s is told before it starts', { timeout: 60_000 }, (_, env) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [example], { env: { ...process.env, PORT: '0', ...env }, encoding: 'utf8' });
+    expect(stderr).toContain('Set NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL to');
+    expect([status, stdout]).toEqual([1, '']);
   });
 
   test('no secret is in the log', () => {

@@ -11,6 +11,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
@@ -23,7 +24,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
@@ -31,12 +34,7 @@ import (
 )
 
 func main() {
-	client, err := host.New(host.Config{
-		URL:         cmp.Or(os.Getenv("NIGHTLATCH_URL"), "http://127.0.0.1:8787"),
-		Audience:    "nightlatch-demo-host",                               // REPLACE: the name under which your deployment knows you
-		Credentials: host.ServiceKey(os.Getenv("NIGHTLATCH_SERVICE_KEY")), // REPLACE: host.SigV4{Provider: cfg.Credentials, Region: cfg.Region}
-		Redeemer:    host.NewMemoryRedeemer(),                             // REPLACE: one on your database, as soon as there is a second process
-	})
+	client, err := newClient(os.Getenv)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -45,14 +43,46 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Printf("listening on http://%s\n", listener.Addr())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, listener, client); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func newClient(env func(string) string) (*host.Client, error) {
+	client, err := host.New(host.Config{
+		URL:         cmp.Or(env("NIGHTLATCH_URL"), "http://127.0.0.1:8787"),
+		Audience:    "nightlatch-demo-host",                         // REPLACE: the name under which your deployment knows you
+		Credentials: host.ServiceKey(env("NIGHTLATCH_SERVICE_KEY")), // REPLACE: host.SigV4{Provider: cfg.Credentials, Region: cfg.Region}
+		Redeemer:    host.NewMemoryRedeemer(),                       // REPLACE: one on your database, as soon as there is a second process
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL to the key and the URL that make dev prints: %w", err)
+	}
+	return client, nil
+}
+
+// serve answers until ctx ends, and then whoever has asked. Last come the reports that are made beside the answers.
+func serve(ctx context.Context, listener net.Listener, client *host.Client) error {
 	server := http.Server{Handler: newLogin(client), ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(server.Serve(listener))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(ctx), client.Flush(ctx))
 }
 
 // login is the back end.
 type login struct {
 	service  *host.Client
 	users    map[string]user  // by address. REPLACE: your table of users
+	nobody   user             // so that an unknown address takes as long as a wrong password
 	signIns  expiring[signIn] // between the password and the second factor
 	sessions expiring[session]
 }
@@ -78,10 +108,9 @@ const (
 )
 
 func newLogin(service *host.Client) http.Handler {
-	l := &login{service: service, users: map[string]user{}}
+	l := &login{service: service, users: map[string]user{}, nobody: newUser("nobody")}
 	for _, email := range []string{"alice@example.com", "bob@example.com"} {
-		salt := []byte(rand.Text())
-		l.users[email] = user{id: email, email: email, salt: salt, hash: hash("correct horse", salt)}
+		l.users[email] = newUser(email)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /login", handler(l.password))
@@ -89,6 +118,11 @@ func newLogin(service *host.Client) http.Handler {
 	mux.Handle("GET /me", handler(l.me))
 	mux.Handle("POST /logout", handler(l.logout))
 	return mux
+}
+
+func newUser(email string) user {
+	salt := []byte(rand.Text())
+	return user{id: email, email: email, salt: salt, hash: hash("correct horse", salt)}
 }
 
 // rounds of PBKDF2: OWASP's number. Tests have fewer.
@@ -108,16 +142,17 @@ func (l *login) password(w http.ResponseWriter, r *http.Request) error {
 	if err := read(w, r, &in); err != nil {
 		return err
 	}
-	user, known := l.users[in.Email] // hashed in any case: an unknown address takes as long as a wrong password
+	user, known := l.users[in.Email]
+	if !known {
+		user = l.nobody
+	}
 	right := subtle.ConstantTimeCompare(hash(in.Password, user.salt), user.hash) == 1
 	ip, _, _ := net.SplitHostPort(r.RemoteAddr) // REPLACE: behind a proxy, the address that it tells
 	agent := r.UserAgent()
 	agent = strings.ToValidUTF8(agent[:min(len(agent), 256)], "")
-	if known && !right {
+	if known && !right { // not waited for: nothing but the log tells whether the address is known
 		event := api.HostEventRequest{Type: "password_failed", IP: ip, UserAgent: agent}
-		if err := l.service.Report(r.Context(), user.id, event); err != nil {
-			return err
-		}
+		l.service.ReportLater(user.id, event, logged)
 	}
 	if !known || !right {
 		return refusal{http.StatusUnauthorized, "The address or the password is wrong."}
@@ -210,7 +245,15 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "Something went wrong.", http.StatusInternalServerError)
 	}
+	logged(err)
+}
+
+func logged(err error) {
 	log.Print(err)
+	var answered *host.Error
+	if errors.As(err, &answered) && answered.Code == "" { // not the service has answered, but what stands before it
+		log.Print("are NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL the key and the URL that make dev prints?")
+	}
 }
 
 // read reads a body of JSON, and of nothing else: no form of another site can send one.

@@ -3,18 +3,24 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
+	"log"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -274,7 +280,92 @@ func TestLogin(t *testing.T) {
 	server.kill()
 	status, _ = bob.login("bob@example.com", "correct horse")
 	want("without the service", http.StatusServiceUnavailable, status)
-	status, _ = bob.login("bob@example.com", "wrong")
-	want("a wrong password without the service", http.StatusServiceUnavailable, status)
 	bob.isIn("")
+	known, unknown := refused(t, app.URL, "bob@example.com"), refused(t, app.URL, "mallory@example.com")
+	if diff := cmp.Diff(unknown, known); diff != "" {
+		t.Errorf("without the service, a wrong password of a known address (-unknown +known):\n%s", diff)
+	}
+}
+
+// refused is all that the answer to a wrong password tells.
+func refused(t *testing.T, app, email string) string {
+	t.Helper()
+	body := `{"email":"` + email + `","password":"wrong"}`
+	response, err := http.Post(app+"/login", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	response.Header.Del("Date")
+	all, err := httputil.DumpResponse(response, true)
+	if err != nil || response.StatusCode != http.StatusUnauthorized {
+		t.Fatalf("a wrong password of %s: %s %v; want 401", email, response.Status, err)
+	}
+	return string(all)
+}
+
+// TestServe: a wrong password is answered before it is reported, and is reported before the program ends.
+func TestServe(t *testing.T) {
+	rounds = 1000
+	var reported atomic.Int64
+	ended := make(chan struct{})
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-ended // until no one can sign in any more
+		reported.Add(1)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer service.Close()
+	client, err := newClient(func(name string) string {
+		return map[string]string{"NIGHTLATCH_URL": service.URL, "NIGHTLATCH_SERVICE_KEY": "key"}[name]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx, listener, client) }()
+	app := "http://" + listener.Addr().String()
+	if known, unknown := refused(t, app, "bob@example.com"), refused(t, app, "mallory@example.com"); known != unknown {
+		t.Errorf("of a known address %s, of an unknown one %s", known, unknown)
+	}
+	stop()
+	for {
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			break
+		}
+		connection.Close()
+	}
+	close(ended)
+	if err := <-served; err != nil || reported.Load() != 1 {
+		t.Errorf("%v, %d reports; want one", err, reported.Load())
+	}
+}
+
+// TestSettings: what is not set, or wrongly, is told by its name.
+func TestSettings(t *testing.T) {
+	for wrong, env := range map[string]map[string]string{
+		"a ServiceKey is": {},
+		"URL: must be":    {"NIGHTLATCH_SERVICE_KEY": "key", "NIGHTLATCH_URL": "http:9000"},
+	} {
+		_, err := newClient(func(name string) string { return env[name] })
+		if err == nil || !strings.Contains(err.Error(), "set NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL to") || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%v: %v; want one that says %q", env, err, wrong)
+		}
+	}
+}
+
+// TestWrongKey: what only the service knows is told when it does.
+func TestWrongKey(t *testing.T) {
+	var out bytes.Buffer
+	log.SetOutput(&out)
+	defer log.SetOutput(os.Stderr)
+	logged(fmt.Errorf("challenge: %w", &host.Error{Status: http.StatusForbidden}))
+	if !strings.Contains(out.String(), "NIGHTLATCH_SERVICE_KEY") {
+		t.Errorf("the log says %q; want what to set", &out)
+	}
 }

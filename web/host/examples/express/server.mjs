@@ -9,16 +9,23 @@
 // Whatever else happens is an error, and nobody is signed in. What a real application replaces is marked REPLACE.
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
 import express from 'express';
-import { Host, Refused, Unavailable, memoryRedeemer, newNonce, serviceKey } from '@nightlatch/host';
+import { Host, Refused, Rejected, Unavailable, memoryRedeemer, newNonce, serviceKey } from '@nightlatch/host';
 
 const { NIGHTLATCH_URL = 'http://127.0.0.1:8787', NIGHTLATCH_SERVICE_KEY = '', PORT = '3000' } = process.env;
 
-const host = new Host({
-  url: NIGHTLATCH_URL,
-  audience: 'nightlatch-demo-host', // REPLACE: the name under which your deployment knows you
-  credentials: serviceKey(NIGHTLATCH_SERVICE_KEY), // REPLACE: sigV4({ provider: fromNodeProviderChain(), region })
-  redeemer: memoryRedeemer(), // REPLACE: one on your database, as soon as there is a second process
-});
+/** @type {Host} */
+let host;
+try {
+  host = new Host({
+    url: NIGHTLATCH_URL,
+    audience: 'nightlatch-demo-host', // REPLACE: the name under which your deployment knows you
+    credentials: serviceKey(NIGHTLATCH_SERVICE_KEY), // REPLACE: sigV4({ provider: fromNodeProviderChain(), region })
+    redeemer: memoryRedeemer(), // REPLACE: one on your database, as soon as there is a second process
+  });
+} catch (e) {
+  console.error('Set NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL to the key and the URL that make dev prints.', e);
+  process.exit(1);
+}
 
 // REPLACE: your table of users, with a hash that is not made in the thread which answers everybody.
 /** @param {string} password @param {Buffer} salt */
@@ -84,8 +91,9 @@ app.post('/login', async (request, response) => {
   const same = timingSafeEqual(hash(String(password), salt), right);
   const seen = { ip: request.ip ?? '', user_agent: (request.get('user-agent') ?? '').slice(0, 256) };
   if (!user || !same) {
-    if (user) await host.report(user.id, { type: 'password_failed', ...seen });
     response.status(401).json({ error: 'The address or the password is wrong.' });
+    // Not waited for: nothing but the log tells whether the address is known.
+    if (user) host.reportLater(user.id, { type: 'password_failed', ...seen }, logged);
     return;
   }
 
@@ -127,10 +135,17 @@ app.post('/logout', (request, response) => {
   response.clearCookie('session', cookie).status(204).end();
 });
 
+/** @param {unknown} error one of ours tells no code, no challenge and no key */
+function logged(error) {
+  console.error(error);
+  if (error instanceof Rejected && !error.answer.code) { // not the service has answered, but what stands before it
+    console.error('Are NIGHTLATCH_SERVICE_KEY and NIGHTLATCH_URL the key and the URL that make dev prints?');
+  }
+}
+
 /** @type {(...of: [any, express.Request, express.Response, express.NextFunction]) => void} */
 const failed = (error, _request, response, _next) => { // Express knows by the four parameters that errors end here
-  // A body that is no JSON is not logged: there may be a password in it. Our errors tell no code, no challenge and no key.
-  if (!error.expose) console.error(error);
+  if (!error.expose) logged(error); // a body that is no JSON is not: there may be a password in it
   const [status, text] =
     error instanceof Refused ? [401, 'This does not open a session. Begin again with the password.']
     : error instanceof Unavailable ? [503, 'Signing in is not possible at the moment. Please try again.']
@@ -140,7 +155,13 @@ const failed = (error, _request, response, _next) => { // Express knows by the f
 };
 app.use(failed);
 
-const server = app.listen(Number(PORT), '127.0.0.1', () => {
+const server = app.listen(Number(PORT), '127.0.0.1', (error) => {
+  if (error) throw error;
   const address = server.address();
   console.log(`listening on http://127.0.0.1:${address && typeof address === 'object' ? address.port : PORT}`);
 });
+
+// At its end the program answers whoever has asked. Last come the reports that are made after the answers.
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => server.close(() => host.flush().then(() => process.exit())));
+}
