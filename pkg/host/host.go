@@ -8,6 +8,16 @@
 //
 // A session may be granted in two places only: where Challenge answered Required false, and where VerifyAssertion
 // returned no error. Any error of either means that nobody is signed in.
+//
+// # The session of the user's own calls
+//
+// The security card calls the service as the signed-in user, with a session that is a JWT of the application's identity
+// provider, and is neither an assertion nor made here. Its iss, its aud or client_id, and its lifetime are checked by API
+// Gateway, which takes RS256 only; which they are is session.issuer and session.audiences of the deployment
+// (infra/README.md). Its sub must equal the UserID of Challenge. Its auth_time, in Unix seconds, is when the user signed
+// in: that of Claims.AuthTime after a second factor, since a session that tells none, or an old one, may not set up an
+// authenticator. A reviewer's also has amr, that of Claims.AMR, and the group. On a laptop POST /demo/login answers with
+// such a session, and POST /demo/session after a second factor.
 package host
 
 import (
