@@ -31,7 +31,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb tools test lint vulnerabilities build infra bench FORCE
+.PHONY: help dev dynamodb tools test lint vulnerabilities build infra bench costs FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -139,3 +139,6 @@ $(DIST)/%.zip: FORCE
 
 bench: ## every benchmark
 	go test -run '^$$' -bench . -benchmem ./...
+
+costs: tools ## what sign-ins and all else cost on AWS, counted: the tables of docs/operations.md
+	go test -count=1 -v -run '^TestCosts$$' ./functions

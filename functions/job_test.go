@@ -169,7 +169,7 @@ func TestJobs(t *testing.T) {
 				w := newWorld(t, policy)
 				w.startAll()
 				w.newKeys()
-				delivered := w.stream()
+				delivered := w.stream(100)
 				c := newClient(t, w.functions, timeout)
 				c.outside = w.outside(delivered)
 				job.do(c)
@@ -324,9 +324,9 @@ func (w *world) replay() {
 	}
 }
 
-// stream feeds notify with the stream of the accounts table, and returns a function that waits until all versions of a
-// user have been delivered.
-func (w *world) stream() (delivered func(twofactor.UserID)) {
+// stream feeds notify with the stream of the accounts table, so many records at once at most, and returns a function that waits
+// until all versions of a user have been delivered.
+func (w *world) stream(most int) (delivered func(twofactor.UserID)) {
 	w.tb.Helper()
 	notify := w.functions["notify"] // as it is now: a test may start another
 	versions, seen := make(chan twofactor.Version, 1000), map[twofactor.UserID]int64{}
@@ -335,8 +335,10 @@ func (w *world) stream() (delivered func(twofactor.UserID)) {
 	go func() {
 		ended <- eventsource.Run(ctx, w.dynamoDB, w.tables.Accounts, slog.New(slog.NewTextHandler(io.Discard, nil)),
 			func(_ context.Context, e events.DynamoDBEvent) (response events.DynamoDBEventResponse, err error) {
-				if err := notify.call(e, timeout, &response); err != nil || len(response.BatchItemFailures) > 0 {
-					return response, err
+				for records := range slices.Chunk(e.Records, most) {
+					if err := notify.call(events.DynamoDBEvent{Records: records}, timeout, &response); err != nil || len(response.BatchItemFailures) > 0 {
+						return response, err
+					}
 				}
 				for _, r := range e.Records {
 					if v, ok, err := dynamostore.DecodeRecord(r); err == nil && ok {
@@ -369,7 +371,7 @@ func (w *world) outside(delivered func(twofactor.UserID)) outside {
 	return outside{
 		mails: func() []string {
 			delivered("alice")
-			w.mail()
+			w.mail(10)
 			var texts []string
 			for _, mail := range w.functions["mailer"].others.taken() {
 				texts = append(texts, plain(w.tb, mail))
@@ -383,12 +385,12 @@ func (w *world) outside(delivered func(twofactor.UserID)) outside {
 	}
 }
 
-// mail hands the mailer all that is on the queue.
-func (w *world) mail() {
+// mail hands the mailer all that is on the queue, so many jobs at once at most.
+func (w *world) mail(most int32) {
 	w.tb.Helper()
 	client, url := sqs.NewFromConfig(w.moto), aws.String(w.settings["NIGHTLATCH_MAIL_QUEUE"])
 	for {
-		out, err := client.ReceiveMessage(w.tb.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10})
+		out, err := client.ReceiveMessage(w.tb.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: most})
 		if err != nil {
 			w.tb.Fatal(err)
 		}

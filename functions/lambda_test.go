@@ -36,6 +36,7 @@ type lambda struct {
 	mu      sync.Mutex
 	pending map[string]chan<- outcome // by request id
 	alone   sync.Mutex                // held while the function has an event
+	had     int                       // how many it has had
 }
 
 type invocation struct {
@@ -175,6 +176,7 @@ var (
 func (l *lambda) invoke(event []byte, timeout time.Duration) outcome {
 	l.alone.Lock()
 	defer l.alone.Unlock()
+	l.had++
 	i := invocation{id: rand.Text(), event: event, deadline: time.Now().Add(timeout)}
 	answered := make(chan outcome, 1)
 	l.mu.Lock()

@@ -81,7 +81,7 @@ func TestNothingIsTold(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, policy)
 			w.startAll()
-			delivered := w.stream()
+			delivered := w.stream(100)
 			c := newClient(t, w.functions, timeout)
 			c.outside = w.outside(delivered)
 			jobs[policy].do(c)

@@ -90,7 +90,7 @@ func TestWithoutReviews(t *testing.T) {
 		}
 	}
 	w.startAll()
-	delivered := w.stream()
+	delivered := w.stream(100)
 	c := newClient(t, w.functions, timeout)
 	p, _ := c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", `{}`, 200, ""))
 	challenge := c.challenge("alice").str("challenge")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -37,6 +38,38 @@ func TestOperations(t *testing.T) {
 	for name, used := range explained {
 		if !used {
 			t.Errorf("there is no alarm %s", name)
+		}
+	}
+}
+
+// TestMonth: docs/operations.md counts the metrics that alarms look at, each of which is paid for, and two more for the band of
+// an anomaly.
+func TestMonth(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts, metrics := deployed(t, least), 0
+	for _, alarm := range ts.of("AWS::CloudWatch::Alarm") {
+		if alarm.Properties["MetricName"] != nil {
+			metrics++
+		}
+		for _, m := range asList(alarm.Properties["Metrics"]) {
+			if at(m, "MetricStat") != nil {
+				metrics++
+			}
+		}
+		if alarm.Properties["ThresholdMetricId"] != nil {
+			metrics += 2
+		}
+	}
+	if want := fmt.Sprintf("| metrics that alarms look at | %d |", metrics); !strings.Contains(string(text), want) {
+		t.Errorf("docs/operations.md lacks %q", want)
+	}
+	for kind, row := range map[string]string{"AWS::CloudWatch::Dashboard": "dashboards", "AWS::KMS::Key": "KMS keys"} {
+		if want := fmt.Sprintf("| %s | %d |", row, len(ts.of(kind))); !strings.Contains(string(text), want) {
+			t.Errorf("docs/operations.md lacks %q", want)
 		}
 	}
 }
