@@ -1,7 +1,7 @@
 import createClient from 'openapi-fetch'
 
 import type { components, paths } from './openapi.ts'
-import { isObject, Refusal, Unreachable } from './refusal.ts'
+import { isObject, Refusal, Unreachable, type Code } from './refusal.ts'
 import type {
   BackupCode, Case, Cases, CaseState, Checked, Confirmed, ConfirmedInSignIn, Decided, Decision, EnrollmentRequired, HistoryPage, LinkAbout,
   ResetRequested, SetUp, SignedIn, Status,
@@ -10,7 +10,10 @@ import type {
 export interface ClientOptions {
   /** Where the API is, without a slash at its end; empty: where the page is. */
   url?: string
-  /** The signed-in user's token, asked for at each request that needs it. */
+  /**
+   * The signed-in user's token, asked for at each request that needs it. To reject says that there is none, like a 401 of the
+   * service; with what fetch rejects with (TypeError, DOMException), that it could not be asked for.
+   */
   session?: () => string | undefined | Promise<string | undefined>
   /** Instead of the browser's own. */
   fetch?: typeof fetch
@@ -25,6 +28,7 @@ export type Proof = { code: string } | { grant: string } | Record<string, never>
 
 /** What an answer must have, to be one: the rest is the service's business. */
 type Member<T> = T extends unknown ? keyof T : never
+type Call<T> = () => Promise<{ data?: T; error?: unknown; response: Response }>
 
 /** Answers with more to wait for are asked again, at most so many times in all. */
 const tries = 3
@@ -110,20 +114,20 @@ export class Client {
   // A challenge's
 
   verify(challenge: string, method: components['schemas']['VerifyRequest']['method'], code: string): Promise<SignedIn | EnrollmentRequired> {
-    return this.#send('state', () => this.#api.POST('/v1/verify', { body: { challenge, method, code } }))
+    return this.#inSignIn('state', () => this.#api.POST('/v1/verify', { body: { challenge, method, code } }))
   }
 
   beginEnrollmentInSignIn(challenge: string, key = newKey()): Promise<SetUp> {
-    return this.#send('enrollment_id', () => this.#api.POST('/v1/verify/enroll', { body: { challenge }, headers: { 'idempotency-key': key } }))
+    return this.#inSignIn('enrollment_id', () => this.#api.POST('/v1/verify/enroll', { body: { challenge }, headers: { 'idempotency-key': key } }))
   }
 
   confirmEnrollmentInSignIn(challenge: string, enrollment_id: string, code: string, key = newKey()): Promise<ConfirmedInSignIn> {
     const body = { challenge, enrollment_id, code }
-    return this.#send('activated_at', () => this.#api.POST('/v1/verify/enroll/confirm', { body, headers: { 'idempotency-key': key } }))
+    return this.#inSignIn('activated_at', () => this.#api.POST('/v1/verify/enroll/confirm', { body, headers: { 'idempotency-key': key } }))
   }
 
   requestReset(challenge: string): Promise<ResetRequested> {
-    return this.#send('reference', () => this.#api.POST('/v1/reset-request', { body: { challenge } }))
+    return this.#inSignIn('reference', () => this.#api.POST('/v1/reset-request', { body: { challenge } }))
   }
 
   // A mailed link's
@@ -162,13 +166,26 @@ export class Client {
   }
 
   async #headers(key?: string): Promise<Record<string, string>> {
-    const session = await this.#session()
+    const session = await this.#token()
     return { ...(session ? { authorization: `Bearer ${session}` } : {}), ...(key ? { 'idempotency-key': key } : {}) }
   }
 
-  async #send<T>(member: Member<T> | undefined, call: () => Promise<{ data?: T; error?: unknown; response: Response }>, times = tries): Promise<T> {
+  async #token(): Promise<string | undefined> {
+    try {
+      return await this.#session()
+    } catch (cause) {
+      throw cause instanceof TypeError || cause instanceof DOMException ? cause : Object.assign(new Refusal(401, undefined, null), { cause })
+    }
+  }
+
+  /** Under a challenge, and without a session: whoever answers 401 there says that the sign-in is over. */
+  #inSignIn<T>(member: Member<T>, call: Call<T>): Promise<T> {
+    return this.#send(member, call, tries, 'challenge_expired')
+  }
+
+  async #send<T>(member: Member<T> | undefined, call: Call<T>, times = tries, over?: Code): Promise<T> {
     for (let tried = 1; ; tried++) {
-      const failure = await this.#once(member, call)
+      const failure = await this.#once(member, call, over)
       if (!(failure instanceof Error)) return failure.data
       const again = failure instanceof Unreachable || (failure instanceof Refusal && failure.code === 'unavailable')
       const pause = failure instanceof Refusal ? failure.retryAfter : 0
@@ -178,19 +195,19 @@ export class Client {
     }
   }
 
-  async #once<T>(member: Member<T> | undefined, call: () => Promise<{ data?: T; error?: unknown; response: Response }>): Promise<{ data: T } | Refusal | Unreachable> {
+  async #once<T>(member: Member<T> | undefined, call: Call<T>, over?: Code): Promise<{ data: T } | Refusal | Unreachable> {
     let answer: Awaited<ReturnType<typeof call>>
     try {
       this.#end?.throwIfAborted()
       answer = await call()
       this.#end?.throwIfAborted()
     } catch (cause) {
-      return new Unreachable(cause) // also a body that breaks off, or is no JSON: what was said is not known
+      return cause instanceof Refusal ? cause : new Unreachable(cause) // also a body that breaks off, or is no JSON: what was said is not known
     }
     const { data, error, response } = answer
     if (response.ok && (member === undefined || (isObject(data) && member in data))) return { data: data as T }
     if (response.ok) return new Unreachable(new Error(`an answer without ${String(member)}`)) // it is somebody else's
-    return new Refusal(response.status, error, response.headers.get('retry-after'))
+    return new Refusal(response.status, error, response.headers.get('retry-after'), over)
   }
 }
 

@@ -46,9 +46,10 @@ export class Refusal extends Error {
   /** Seconds to wait before sending the same again; 0: nothing is known. */
   readonly retryAfter: number
 
-  constructor(status: number, body: unknown, retryAfter: string | null) {
+  /** `over` is what a 401 without a code means, if not the session's end. */
+  constructor(status: number, body: unknown, retryAfter: string | null, over?: Code) {
     const told = isObject(body) && typeof body['code'] === 'string' && ownCode(body['code'], status) ? body['code'] : undefined
-    const code = told ?? codeOf[status] ?? 'internal'
+    const code = told ?? (status === 401 ? over : undefined) ?? codeOf[status] ?? 'internal'
     super(`${status} ${code}`)
     this.name = 'Refusal'
     this.status = status

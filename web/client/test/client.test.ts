@@ -60,6 +60,41 @@ describe('a refusal', () => {
   })
 })
 
+test('a 401 of the gateway ends what the call belongs to: the session, or the sign-in', async () => {
+  const gateway = json(401, { message: 'Unauthorized' })
+  const code = (call: (c: Client) => Promise<unknown>) => call(service(gateway).client).catch((e) => e.code)
+  expect(await code((c) => c.status())).toBe('unauthorized')
+  for (const call of [
+    (c: Client) => c.verify('c', 'totp', '1'),
+    (c: Client) => c.beginEnrollmentInSignIn('c'),
+    (c: Client) => c.confirmEnrollmentInSignIn('c', 'id', '1'),
+    (c: Client) => c.requestReset('c'),
+  ]) expect(await code(call)).toBe('challenge_expired')
+})
+
+describe('a session that cannot be fetched', () => {
+  const client = (session: () => Promise<string>) => {
+    const asked: Request[] = []
+    const fetch = async (request: Request) => { asked.push(request); return json(200, { policy: {} }) }
+    return { asked, client: new Client({ url: 'https://2fa.example.com', session, fetch: fetch as typeof globalThis.fetch }) }
+  }
+  test('is none: nothing is sent, and the cause is told', async () => {
+    const cause = new Error('login_required')
+    const { asked, client: c } = client(() => Promise.reject(cause))
+    await expect(c.status()).rejects.toMatchObject({ status: 401, code: 'unauthorized', cause })
+    expect(asked).toHaveLength(0)
+  })
+  test('also when it throws', async () => {
+    await expect(client(() => { throw new Error('no') }).client.status()).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+  test('for want of a network, is asked for again', async () => {
+    let times = 0
+    const { asked, client: c } = client(() => (++times === 1 ? Promise.reject(lost) : Promise.resolve('token')))
+    await c.status()
+    expect(asked.map((r) => r.headers.get('authorization'))).toEqual(['Bearer token'])
+  })
+})
+
 describe('what is safe to send again is sent again', () => {
   test('after a lost answer, under the same key and with the same body', async () => {
     const { asked, client } = service(lost, json(200, setUp))
