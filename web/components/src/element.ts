@@ -134,6 +134,11 @@ export abstract class NightlatchElement extends LitElement {
     return this.phrases.say(key, { app: this.app, ...values })
   }
 
+  /** The same for a key that ends in a word of the service; empty, where the service is newer than this and has another. */
+  named(key: string): string {
+    return this.phrases.has(key) ? this.say(key) : ''
+  }
+
   /** Sentences, one after another, as the language puts them. */
   sentences(...all: string[]): string {
     return all.filter(Boolean).join(/^(ja|zh)\b/.test(this.phrases.lang) ? '' : ' ')

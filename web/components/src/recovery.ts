@@ -142,7 +142,7 @@ export class NightlatchRecovery extends NightlatchElement {
         return this.#stays()
       case 'canceled':
         return this.#canceled()
-      case 'dead':
+      default: // also where a newer link leads
         return this.#dead()
     }
   }

@@ -200,6 +200,10 @@ describe('say', () => {
     expect(say('K4.body.2', { n: 1234 })).toBe('1,234 tries left.')
   })
 
+  test('of a preset that is not known: in ours', () => {
+    expect(say('E2.headline', {}, 'newest' as Preset)).toBe('Save your backup code')
+  })
+
   test('a number that has no form of its own takes the general one', async () => {
     expect(say('K4.body.2', { n: 1_000_000 }, 'standard', {}, await load('fr'))).toMatch(/^Encore 1.000.000 essais\.$/)
     expect(say('K4.body.2', { n: 1 }, 'standard', {}, await load('ja'))).toBe('残り1回です。')

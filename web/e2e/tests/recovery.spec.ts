@@ -174,6 +174,15 @@ test('R10: used, foreign, or none', async ({ app }) => {
   expect(await app.events()).toEqual([{ type: 'nightlatch-sign-in', detail: {} }])
 })
 
+test('R10: a link of a newer service, for what is not known here', async ({ app }) => {
+  const token = await mailed(app, 'cancel')
+  await app.page.route('**/v1/reset/show', async (route) => {
+    const answer = await route.fetch()
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), purpose: 'as_never_before' } })
+  })
+  await expect(heading(await open(app, 'cancel', token), 'This link no longer works')).toBeVisible()
+})
+
 test('R10: canceled elsewhere while it is looked at', async ({ app }) => {
   const token = await mailed(app, 'cancel')
   const page = await open(app, 'cancel', token)

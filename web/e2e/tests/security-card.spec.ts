@@ -661,6 +661,32 @@ test.describe('the card', () => {
     await expect(heading(card, 'Two-factor authentication')).toBeFocused()
   })
 
+  test('a newer service: what is not known here is left out', async ({ app }) => {
+    await app.start('standard')
+    await app.enable()
+    const session = await app.session()
+    await app.page.route('**/v1/status', async (route) => {
+      const answer = await route.fetch()
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), state: 'as_never_before' } })
+    })
+    await app.page.route('**/v1/history*', (route) => route.fulfill({ json: { next: null, events: [
+      { id: '1', at: '2026-03-04T13:05:00Z', type: 'as_never_before', outcome: 'failure', method: 'telepathy', actor: 'oracle', operation: 'x', reason: 'y', ip: '203.0.113.7' },
+      { id: '2', at: '2026-03-04T13:05:00Z', type: 'login', outcome: 'undecided', method: 'totp', actor: 'user' },
+    ] } }))
+    const card = await app.mount('nightlatch-security-card', { session, preset: 'as_never_before' })
+    await expect(card).toContainText("We can't show your two-factor authentication right now. It is as it was.")
+    await expect(button(card, 'Enable')).toHaveCount(0)
+    await expect(card.locator('.badge')).toHaveCount(0)
+    await app.look('card-unknown')
+    await button(card, 'History').click()
+    const [unknown, undecided] = [card.getByRole('listitem').nth(0), card.getByRole('listitem').nth(1)]
+    await expect(unknown).toContainText('Other event')
+    await expect(unknown).toContainText('203.0.113.7')
+    await expect(undecided).toContainText('Sign-in')
+    await expect(undecided.locator('.badge')).toHaveCount(0)
+    await app.look('history-unknown')
+  })
+
   test('a set-up that was begun elsewhere', async ({ app }) => {
     await app.start('standard')
     const session = await app.session()

@@ -260,6 +260,16 @@ test.describe('the backup code', () => {
     })
   }
 
+  test('B1: a newer service has another use for it', async ({ app }) => {
+    await app.start()
+    await app.enable()
+    const offer = await app.login()
+    const element = await app.signIn({ offer: { ...offer, policy: { ...offer.policy, backup_use: 'as_never_before' } } })
+    await button(element, 'Use backup code').click()
+    await expect(heading(element, 'Enter your backup code')).toBeVisible()
+    await expect(element.getByRole('textbox')).toBeFocused()
+  })
+
   test('B1a: wrong, until a pause', async ({ app }) => {
     const element = await backup(app)
     const wrong = app.backupCode.replace(/^./, (c) => (c === '7' ? '8' : '7'))

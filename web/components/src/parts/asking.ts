@@ -202,7 +202,7 @@ export class Asking {
         if (offer.email_hint) return host.say('R5.body.ready', { email: offer.email_hint })
         break
     }
-    return host.say(`reset.state.${reset.state}`)
+    return host.named(`reset.state.${reset.state}`)
   }
 
   #about(o: AskingOptions): { reset: Known; support: string } {

@@ -18,10 +18,10 @@ export interface EndOptions {
 
 /** R7: a reviewer has denied it. */
 export function denied(host: NightlatchElement, o: EndOptions): TemplateResult {
-  const reason = `reset.reason.${o.reset.reason_code ?? ''}`
+  const reason = host.named(`reset.reason.${o.reset.reason_code}`)
   return html`
     ${host.headline(host.say('R7.headline'))}
-    ${host.phrases.has(reason) ? host.paragraph(host.say(reason)) : nothing}
+    ${reason ? host.paragraph(reason) : nothing}
     ${host.paragraph(host.sentences(host.say('R7.body'), host.say('R7.quote', { reference: o.reset.reference })))}
     ${end(host, o, 'R7.write')}`
 }

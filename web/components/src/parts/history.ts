@@ -47,16 +47,15 @@ export class HistoryScreen implements Screen {
   #event(e: HistoryEvent): TemplateResult {
     const card = this.#card
     const { phrases } = card
-    const key = (name: string) => (phrases.has(name) ? phrases.say(name) : '')
     // Of some things it goes without saying that they succeeded: they happened.
-    const tried = e.type === 'login' || e.type === 'check' || e.outcome === 'failure'
-    const about = [key(`history.operation.${e.operation ?? ''}`), key(`history.reason.${e.reason ?? ''}`)].filter(Boolean).join(' · ')
-    const how = e.method === 'none' ? '' : key(`history.method.${e.method}`)
-    const who = e.actor === 'user' || e.actor === 'host' ? '' : key(`history.actor.${e.actor}`)
+    const outcome = e.type === 'login' || e.type === 'check' || e.outcome === 'failure' ? card.named(`history.outcome.${e.outcome}`) : ''
+    const about = [card.named(`history.operation.${e.operation}`), card.named(`history.reason.${e.reason}`)].filter(Boolean).join(' · ')
+    const how = e.method === 'none' ? '' : card.named(`history.method.${e.method}`)
+    const who = e.actor === 'user' || e.actor === 'host' ? '' : card.named(`history.actor.${e.actor}`)
     return html`<li>
       <p class="what">
-        <strong>${key(`history.${e.type}`) || card.say('history.unknown')}</strong>
-        ${tried ? html`<span class=${e.outcome === 'success' ? 'badge on' : 'badge warn'} part="badge">${key(`history.outcome.${e.outcome}`)}</span>` : nothing}
+        <strong>${card.named(`history.${e.type}`) || card.say('history.unknown')}</strong>
+        ${outcome ? html`<span class=${e.outcome === 'success' ? 'badge on' : 'badge warn'} part="badge">${outcome}</span>` : nothing}
       </p>
       <p class="muted"><time datetime=${e.at}>${phrases.moment(e.at)}</time></p>
       ${about ? html`<p class="muted">${about}</p>` : nothing}

@@ -27,19 +27,19 @@ export interface HomeOptions {
 
 /** The card itself (E0, E4) below its heading: what needs attention, how the account stands, and what can be done. */
 export function home(card: Card, o: HomeOptions): TemplateResult {
-  const on = o.status.state === 'enabled'
+  const { state } = o.status
   return html`
     <div role="status">${o.notice ? html`<div class="notice" part="notice"><p>${o.notice}</p></div>` : nothing}</div>
     ${notices(card, o)}
-    ${on ? enabled(card, o) : disabled(card, o)}`
+    ${state === 'enabled' ? enabled(card, o) : state === 'disabled' || state === 'pending' ? disabled(card, o) : unknown(card)}`
 }
 
 /** The name of the card, and how the account stands. */
 export function heading(card: Card, status: Status | undefined): TemplateResult {
-  const badge = { enabled: 'badge on', disabled: 'badge', pending: 'badge' } as const
+  const badge = status && card.named(`card.badge.${status.state}`)
   return html`<div class="heading">
     ${card.headline(card.say('E0.headline'))}
-    ${status ? html`<span class=${badge[status.state]} part="badge">${card.say(`card.badge.${status.state}`)}</span>` : nothing}
+    ${badge ? html`<span class=${status.state === 'enabled' ? 'badge on' : 'badge'} part="badge">${badge}</span>` : nothing}
   </div>`
 }
 
@@ -52,6 +52,14 @@ function disabled(card: Card, o: HomeOptions): TemplateResult {
       pending || o.turnedOff ? false : { label: card.say('E0.enable'), kind: 'main', action: 'begin', click: o.setUp },
       history(card),
     )}`
+}
+
+/** A newer service says what this does not know: nothing is offered that may be wrong. */
+function unknown(card: Card): TemplateResult {
+  return html`
+    ${card.paragraph(card.say('card.unavailable'))}
+    ${card.troubles()}
+    ${card.buttons(history(card))}`
 }
 
 function enabled(card: Card, o: HomeOptions): TemplateResult {

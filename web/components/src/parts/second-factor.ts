@@ -125,9 +125,10 @@ export class SecondFactor {
   #backup(): TemplateResult {
     const host = this.#host
     const { policy } = this.#o.at().offer
+    const does = host.named(`B1.body.${policy.backup_use}`)
     return html`
       ${host.headline(host.say('B1.headline'))}
-      ${host.paragraph(host.say(`B1.body.${policy.backup_use}`))}
+      ${does ? host.paragraph(does) : nothing}
       ${host.paragraph(host.say('label.backup_code.hint', { length: policy.backup_length }))}
       <p class="muted" role="status">${this.#lifted ? host.say('X1.over') : nothing}</p>
       ${this.#forms.backup_code.render({
