@@ -475,6 +475,7 @@ test.describe('another phone', () => {
     await app.look('P1')
     await enter(card, await fresh(app), 'Continue')
     await expect(heading(card, 'Step 1 of 2 Scan with your new phone')).toBeFocused()
+    await expect(card).toContainText('Your old phone still works; the new one does not yet.')
     await app.look('P2')
     const key = await card.locator('.key').textContent()
     await app.page.reload()
@@ -482,6 +483,7 @@ test.describe('another phone', () => {
     const phone = await app.scan()
     await button(card, 'Next').click()
     await expect(heading(card, 'Step 2 of 2 Enter the code from your new phone')).toBeFocused()
+    await expect(card).toContainText('Your old phone stays the one we accept until this code works.')
     await app.look('P3')
     await app.page.reload()
     await enter(card, await fresh(app), 'Switch to this phone') // the old one's
@@ -548,6 +550,7 @@ test.describe('another phone', () => {
     await expect(heading(card, /Scan with your new phone/)).toBeFocused()
     const phone = await app.scan()
     await app.page.reload()
+    await expect(card).toContainText('When you finish, the codes of your old phone stop working.')
     await button(card, 'Next').click()
     await enter(card, phone.fresh(), 'Switch to this phone')
     await expect(heading(card, 'Your new phone is active')).toBeFocused()

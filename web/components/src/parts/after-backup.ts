@@ -128,7 +128,7 @@ export class AfterBackup {
     const host = this.#host
     return html`
       ${host.headline(host.say('P4.headline'))}
-      ${host.paragraph(host.say('P4.body.1'))}
+      ${host.paragraph(host.say('P4.body.1.gone'))}
       ${this.#o.at().offer.policy.backup_use === 'reissue' ? host.paragraph(host.say('P4.body.2')) : nothing}
       ${host.buttons({ label: host.say('P4.done'), kind: 'main', click: () => this.#o.finish() })}`
   }

@@ -113,6 +113,7 @@ export class MoveScreen implements Screen {
     const card = this.#card
     return new SetUpSteps(card, {
       replacement: true,
+      gone: 'grant' in proof,
       keptAs: keptMove,
       begin: (key) => card.service.beginEnrollment(proof, key),
       confirm: (id, code, key) => card.service.confirmEnrollment(id, code, key),
@@ -149,7 +150,7 @@ export class MoveScreen implements Screen {
     const sameCode = this.#status.backup_code.present && !moved.backup_code
     return html`
       ${card.headline(card.say('P4.headline'))}
-      ${card.paragraph(card.sentences(card.say('P4.body.1'), sameCode ? card.say('P4.body.2') : ''))}
+      ${card.paragraph(card.sentences(card.say(this.#grant ? 'P4.body.1.gone' : 'P4.body.1'), sameCode ? card.say('P4.body.2') : ''))}
       ${sameCode ? nothing : html`<p><span class="badge on" part="badge">${card.say('card.badge.enabled')}</span></p>`}
       ${card.buttons(
         { label: card.say('P4.check'), click: () => card.show(new CheckScreen(card, this.#status)) },

@@ -7,8 +7,8 @@ import { copy } from './take-away.ts'
 export interface ScannedKeyOptions {
   headline: TemplateResult
   setUp: SetUp
-  /** To another phone, which is not this one. */
-  moving: boolean
+  /** To another phone, which is not this one: what is said of the old one. */
+  moving: false | 'P2.body' | 'P2.body.gone'
   cancel: () => void
   next: () => void
 }
@@ -30,7 +30,7 @@ export class ScannedKey {
     const keyFirst = host.preset === 'miaxdx' // whose help page has it above the barcode
     return html`
       ${o.headline}
-      ${o.moving ? host.paragraph(host.say('P2.body')) : nothing}
+      ${o.moving ? host.paragraph(host.say(o.moving)) : nothing}
       ${host.paragraph(host.say(phone ? 'E1.body.phone' : 'E1.body.1'))}
       ${keyFirst ? key : nothing}
       ${o.setUp.qr_png.startsWith('data:image/png;') ? html`<img class="qr" part="qr" src=${o.setUp.qr_png} alt=${host.say('label.qr')} />` : nothing}

@@ -6,6 +6,8 @@ export type Activated = Pick<Confirmed, 'activated_at' | 'backup_code'>
 export interface SetUpOptions<C extends Activated = Confirmed> {
   /** A move to another phone: the old one works until the new one does. */
   replacement: boolean
+  /** The old phone is gone, or nobody says that it is at hand. */
+  gone?: boolean
   /** Where a set-up is kept in this tab, so that a reload goes on with it. */
   keptAs: string
   /** Begins under this key: the same key, with the same proof, is answered with the same set-up while it lasts. */

@@ -94,7 +94,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     return this.#key.render({
       headline: this.#headline(this.#o.replacement ? 'P2.headline' : 'E1.headline', 1),
       setUp,
-      moving: this.#o.replacement,
+      moving: this.#o.replacement && (this.#o.gone ? 'P2.body.gone' : 'P2.body'),
       cancel: () => void this.#cancel(),
       next: () => this.#go(setUp.backup_code ? 'save' : 'code'),
     })
@@ -122,7 +122,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     const moving = this.#o.replacement
     return html`
       ${this.#headline(moving ? 'P3.headline' : 'E3.headline', this.#setUp?.backup_code ? 3 : 2)}
-      ${host.paragraph(host.say(moving ? 'P3.body' : 'E3.body'))}
+      ${host.paragraph(host.say(!moving ? 'E3.body' : this.#o.gone ? 'P2.body.gone' : 'P3.body'))}
       ${this.#form.render({
         label: host.say('label.code'),
         send: host.say(moving ? 'P3.switch' : 'E3.confirm'),

@@ -44,6 +44,7 @@ export function inSession(host: NightlatchElement, service: Client, grant: strin
     ...o,
     keptAs: setUpName,
     replacement: grant !== undefined,
+    gone: true,
     begin: (key) => service.beginEnrollment(grant ? { grant } : {}, key),
     confirm: (id, code, key) => service.confirmEnrollment(id, code, key),
   })
