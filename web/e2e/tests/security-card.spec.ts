@@ -498,6 +498,16 @@ test.describe('another phone', () => {
     await expect(heading(card, 'Your code is valid')).toBeFocused()
   })
 
+  test('P1: from the card, where no help page puts it elsewhere', async ({ app }) => {
+    const card = await on(app)
+    await button(card, 'Move to a new phone').click()
+    await expect(heading(card, 'Move to a new phone')).toBeFocused()
+    await button(card, 'Cancel').click()
+    await card.evaluate((element) => ((element as any).preset = 'mirox'))
+    await expect(button(card, 'Check 2FA')).toBeVisible()
+    await expect(button(card, 'Move to a new phone')).toHaveCount(0)
+  })
+
   test('P1: without the old phone', async ({ app }) => {
     const card = await on(app, 'midphase')
     await button(card, 'Move to a new phone').click()

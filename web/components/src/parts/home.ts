@@ -68,8 +68,7 @@ function enabled(card: Card, o: HomeOptions): TemplateResult {
   const { present, issued_at } = status.backup_code
   const required = status.policy.enforcement === 'required'
   const revokes = present && status.policy.backup_rotate === 'revoke_then_create'
-  // Whose card has a place for it, and whose has it inside Check 2FA.
-  const moves = required || card.preset === 'miaxdx' || card.preset === 'midphase'
+  const moves = required || card.preset !== 'mirox' // whose help page has three actions, and this one inside Check 2FA
   return html`
     <p part="body">
       ${status.activated_at ? html`${card.say('card.since', { moment: phrases.moment(status.activated_at) })}<br />` : nothing}
