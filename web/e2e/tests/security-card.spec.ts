@@ -226,6 +226,18 @@ test.describe('set-up', () => {
     expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-enabled'])
   })
 
+  test('E4: the application is told once, however often the page is loaded', async ({ app }) => {
+    const card = await begun(app)
+    const phone = await scanned(app, card)
+    await enter(card, phone.fresh(), 'Verify and Enable')
+    await expect(heading(card, 'Two-factor authentication is on')).toBeFocused()
+    await app.page.reload()
+    await expect(heading(card, 'Two-factor authentication is on')).toBeVisible()
+    await button(card, 'Done').click()
+    await expect(card.getByText('Enabled', { exact: true })).toBeVisible()
+    expect(await app.events()).toEqual([]) // since the reload
+  })
+
   test('E5: midphase shows the token after activation, and again after a reload', async ({ app }) => {
     const card = await begun(app, 'midphase')
     const phone = await scanned(app, card, 'Continue')

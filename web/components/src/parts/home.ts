@@ -146,7 +146,7 @@ export function firstSetUp(card: Card): SetUpSteps {
     confirm: (id, code, key) => card.service.confirmEnrollment(id, code, key),
     discard: () => card.service.discardEnrollment(),
     account: () => card.account,
-    activated: (confirmed) => card.emit('nightlatch-enabled', { activated_at: confirmed.activated_at }),
+    activated: ({ activated_at }, told) => told || card.emit('nightlatch-enabled', { activated_at }),
     done: () => card.home(),
     cancel: () => card.home(),
   })

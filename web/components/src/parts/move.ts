@@ -120,7 +120,7 @@ export class MoveScreen implements Screen {
       discard: () => card.service.discardEnrollment(),
       account: () => card.account,
       codeFollows: !this.#status.backup_code.present && this.#status.policy.backup_issue === 'after_activation',
-      activated: (confirmed) => card.emit('nightlatch-replaced', { activated_at: confirmed.activated_at }),
+      activated: ({ activated_at }, told) => told || card.emit('nightlatch-replaced', { activated_at }),
       done: (confirmed) => card.step(() => {
         this.#forget()
         this.#moved = confirmed

@@ -19,8 +19,8 @@ export interface SetUpOptions<C extends Activated = Confirmed> {
   account: () => string
   /** A backup code comes after the confirmation. Default: of a first set-up, where none came before it. */
   codeFollows?: boolean
-  /** It is in force. Called at once, before the user reads that, or saves a code: an assertion does not wait for that. */
-  activated?(confirmed: C): void | Promise<void>
+  /** It is in force. Called at once, before the user reads that, or saves a code: an assertion does not wait for that. A reload calls it again, `told`. */
+  activated(confirmed: C, told: boolean): unknown
   /** The user has read that it is on, and saved what there was to save. A replacement without a code ends within its last action. */
   done(confirmed: C): void
   /** The user has given up; all of it is forgotten. */

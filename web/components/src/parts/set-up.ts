@@ -156,9 +156,10 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 
   async #active(confirmed: C): Promise<void> {
-    await this.#o.activated?.(confirmed)
+    const { step } = this.#kept
+    await this.#o.activated(confirmed, step === 'on' || step === 'saveLast')
     this.#confirmed = confirmed
-    if (this.#kept.step === 'saveLast' && confirmed.backup_code) this.#go('saveLast')
+    if (step === 'saveLast' && confirmed.backup_code) this.#go('saveLast')
     else if (!this.#o.replacement) this.#go('on')
     else this.#read(confirmed)
   }
