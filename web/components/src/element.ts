@@ -29,6 +29,8 @@ export interface Button {
   action?: string
 }
 
+/** Who has set nothing by then, in milliseconds, is told what to set. */
+const patience = 2_000
 /** An action that takes longer than this, in milliseconds, shows that it is at work. */
 const slowAfter = 300
 
@@ -50,7 +52,7 @@ export abstract class NightlatchElement extends LitElement {
   @property() preset: Preset = 'standard'
   /** The application's name, as its users know it. */
   @property() app = ''
-  /** The signed-in user's token, or a function that fetches it. */
+  /** The signed-in user's token, or a function that fetches it; if that rejects, the user is no longer signed in. */
   @property({ attribute: false }) session: Session | undefined
   /** The application's own words, by key, in place of ours. */
   @property({ attribute: false }) strings: Record<string, string> = {}
@@ -84,6 +86,12 @@ export abstract class NightlatchElement extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback()
     void this.#speak()
+    setTimeout(() => this.isConnected && this.missing && console.warn(`<${this.localName}> waits for its property ${this.missing}`), patience)
+  }
+
+  /** The property that the page has not set, and what it is: for its author's eyes. */
+  protected get missing(): string {
+    return ''
   }
 
   override disconnectedCallback(): void {
@@ -181,8 +189,9 @@ export abstract class NightlatchElement extends LitElement {
   }
 
   #tell(error: unknown, again: () => void): void {
+    if (error instanceof Error && error.cause) console.warn(`<${this.localName}>`, error.cause) // what fetch or the page's own function said
     if (error instanceof Unreachable) {
-      this.trouble = { body: this.say('common.error.offline'), again }
+      this.trouble = { body: this.say(navigator.onLine ? 'common.error.network' : 'common.error.offline'), again }
       return
     }
     if (!(error instanceof Refusal)) {

@@ -99,6 +99,10 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
     return this.client
   }
 
+  protected override get missing(): string {
+    return this.session === undefined && this.fetch === undefined ? 'session: the token of the signed-in user, or a function that fetches it' : ''
+  }
+
   protected override willUpdate(changed: PropertyValues<this>): void {
     super.willUpdate(changed)
     const another = this.isAnother(changed)
@@ -116,7 +120,7 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   protected override updated(changed: PropertyValues<this>): void {
     super.updated(changed)
-    if (!this.#stale || this.busy || (this.session === undefined && this.fetch === undefined)) return
+    if (!this.#stale || this.busy || this.missing) return
     this.#stale = false
     void this.refresh()
   }

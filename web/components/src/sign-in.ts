@@ -13,6 +13,8 @@ import { SetUpSteps } from './parts/set-up.ts'
 import { begun, drop, isStale, load, setUpName, store, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
 import { inSession, inSignIn } from './parts/sign-in-set-up.ts'
 
+export type { Offer } from '@nightlatch/client'
+
 /** What `nightlatch-signed-in` tells. */
 export interface SignedInDetail {
   /** Whether two-factor authentication is on now. */
@@ -76,7 +78,15 @@ export class NightlatchSignIn extends NightlatchElement {
 
   /** Whether this tab has a sign-in that a reload interrupted: then show the element, and it goes on. */
   static get underWay(): boolean {
-    return load() !== undefined
+    const at = load()
+    if (at && !isStale(at, Date.now())) return true
+    drop()
+    return false
+  }
+
+  protected override get missing(): string {
+    if (this.#begun === undefined) return 'offer, with a challenge: what your back end got from POST /v1/challenges'
+    return this.redeem ? '' : 'redeem: a function that has your back end exchange an assertion for its session'
   }
 
   protected override willUpdate(changed: PropertyValues): void {
@@ -231,7 +241,7 @@ export class NightlatchSignIn extends NightlatchElement {
   #accept(accepted: Accepted, answer: { assertion?: string }, again: () => Promise<object>): void {
     this.#keep({ accepted })
     if (this.at?.opened) return
-    const redeem = this.redeem ?? (() => Promise.reject(new Error('nightlatch-sign-in: the page has set no redeem')))
+    const redeem = this.redeem ?? (() => Promise.reject(new Error('no redeem')))
     const assertion = this.#next ? undefined : answer.assertion // to another sign-in's host it is nothing
     this.#redeeming = !assertion ? Promise.resolve('late') : redeemed({
       assertion, redeem,

@@ -112,13 +112,17 @@ describe('where a sign-in begins', () => {
     expect(begun(locked, '', 1_000).locked).toEqual({ totp: { since: 1_000, until: 1_000 + 4 * 60_000 } })
   })
 
-  test('it is too old after ten minutes, unless something was begun with it', () => {
+  test('it is too old after ten minutes, or an hour if something was begun with it', () => {
     const at = begun(offer(), '', 0)
     expect(isStale(at, 600_000)).toBe(false)
     expect(isStale(at, 600_001)).toBe(true)
     expect(isStale({ ...at, spent: 'K7QF9XT4' }, 600_001)).toBe(false)
     expect(isStale({ ...at, enrol: 'c2' }, 600_001)).toBe(false)
     expect(isStale({ ...at, accepted: { method: 'backup_code', state: 'enabled' } }, 600_001)).toBe(false)
+    for (const more of [{ spent: 'K7QF9XT4' }, { enrol: 'c2' }, { accepted: { method: 'backup_code', state: 'enabled' } }] as const) {
+      expect(isStale({ ...at, ...more }, 3_600_000)).toBe(false)
+      expect(isStale({ ...at, ...more }, 3_600_001)).toBe(true)
+    }
   })
 })
 

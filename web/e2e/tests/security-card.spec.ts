@@ -756,8 +756,10 @@ test.describe('the card', () => {
     await app.start('standard')
     const asked: string[] = []
     app.page.on('request', (r) => r.url().includes('/v1/') && asked.push(r.url()))
+    const told = app.page.waitForEvent('console')
     const card = await app.mount('nightlatch-security-card', {})
     await expect(heading(card, 'Two-factor authentication')).toBeVisible()
+    expect((await told).text()).toBe('<nightlatch-security-card> waits for its property session: the token of the signed-in user, or a function that fetches it')
     expect(asked).toEqual([])
     const session = await app.session()
     await card.evaluate((element, session) => Object.assign(element, { session }), session)
@@ -860,6 +862,16 @@ test.describe('when things go wrong', () => {
     await app.look('session-over')
     await button(card, 'Sign in again').click()
     expect((await app.events()).filter((e) => e.type === 'nightlatch-session-over').length).toBeGreaterThan(1)
+  })
+
+  test('the session cannot be fetched any more: nobody is offline', async ({ app }) => {
+    const card = await on(app)
+    await expect(card.getByText('Enabled', { exact: true })).toBeVisible()
+    const told = app.page.waitForEvent('console', (message) => message.type() === 'warning')
+    await card.evaluate((element) => Object.assign(element, { session: () => Promise.reject(new Error('login_required')) }))
+    await expect(card.getByRole('alert')).toContainText('Your session is over. Please sign in again.')
+    expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-session-over'])
+    expect((await told).text()).toContain('login_required')
   })
 
   test('clipboard denied, storage blocked', async ({ app }) => {

@@ -472,7 +472,7 @@ test.describe('set-up inside the sign-in', () => {
     await button(element, 'Continue').click()
     const restore = await instead(app, '/v1/verify/enroll/confirm', lost)
     await enter(element, app.phone.fresh(), 'Check')
-    await expect(element.getByRole('alert').filter({ hasText: 'offline' })).toBeVisible()
+    await expect(element.getByRole('alert').filter({ hasText: "We can't reach the service." })).toBeVisible()
     await restore()
     await app.page.reload()
     await expect(heading(element, 'Congratulations!')).toBeVisible()
@@ -667,7 +667,7 @@ test.describe('what can go wrong on the way', () => {
     const restore = await instead(app, '/v1/verify', lost)
     await element.getByRole('textbox').fill(app.backupCode)
     await button(element, 'Sign in').click()
-    await expect(element.getByRole('alert').filter({ hasText: 'offline' })).toBeVisible()
+    await expect(element.getByRole('alert').filter({ hasText: "We can't reach the service." })).toBeVisible()
     await restore()
     await app.page.reload()
     await expect(heading(element, 'Save your new backup code')).toBeVisible()
@@ -699,7 +699,7 @@ test.describe('what can go wrong on the way', () => {
     const restore = await instead(app, '/v1/verify', (route) => route.abort())
     await element.getByRole('textbox').fill(app.backupCode.replace(/^./, (c) => (c === '7' ? '8' : '7')))
     await button(element, 'Sign in').click()
-    await expect(element.getByRole('alert').filter({ hasText: 'offline' })).toBeVisible()
+    await expect(element.getByRole('alert').filter({ hasText: "We can't reach the service." })).toBeVisible()
     await restore()
     const next = await app.signIn()
     await expect(heading(next, 'Enter your 6-digit code')).toBeVisible()
@@ -745,6 +745,70 @@ test.describe('what can go wrong on the way', () => {
     await app.page.context().setOffline(false)
     await element.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
     await expect(heading(element, 'Check your email')).toBeVisible()
+  })
+
+  test('not to be reached, though there is a network: another sentence', async ({ app }) => {
+    const element = await asked(app)
+    const restore = await instead(app, '/v1/verify', (route) => route.abort()) // as for a refused origin: fetch tells no more
+    await enter(element, await fresh(app))
+    await expect(element.getByText("We can't reach the service. Check your connection, then try again.")).toBeVisible()
+    await expect(element.getByText(/offline/)).toHaveCount(0)
+    await app.look('not-reached')
+    await restore()
+    await element.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
+    await signedIn(app)
+  })
+
+  test('401 without a code ends the sign-in, and no session', async ({ app }) => {
+    await asked(app)
+    for (const [path, begin] of [
+      ['/v1/verify', (element: Locator) => enter(element, '123456')],
+      ['/v1/reset-request', async (element: Locator) => { await button(element, noWayIn).click(); await button(element, 'Send me the link').click() }],
+    ] as const) {
+      const element = await app.signIn()
+      const restore = await instead(app, path, (route) => route.fulfill({ status: 401, contentType: 'application/json', body: '{"message":"Unauthorized"}' }))
+      await begin(element)
+      await expect(heading(element, 'That took too long')).toBeFocused()
+      await restore()
+    }
+    expect(await app.events()).toEqual([])
+  })
+
+  test('what the page has not set, its author is told', async ({ app }) => {
+    await app.start()
+    await app.enable()
+    const told: string[] = []
+    app.page.on('console', (message) => message.type() === 'warning' && told.push(message.text()))
+    const element = await app.mount('nightlatch-sign-in')
+    await expect.poll(() => told).toEqual(['<nightlatch-sign-in> waits for its property offer, with a challenge: what your back end got from POST /v1/challenges'])
+    await app.mount('nightlatch-sign-in', { offer: await app.login(), redeem: undefined })
+    await expect(heading(element, 'Enter your 6-digit code')).toBeVisible()
+    await expect.poll(() => told[1]).toBe('<nightlatch-sign-in> waits for its property redeem: a function that has your back end exchange an assertion for its session')
+  })
+
+  test('a sign-in that was left goes on, while there is anything to go on with', async ({ app }) => {
+    await asked(app)
+    const underWay = () => app.page.evaluate(() => (customElements.get('nightlatch-sign-in') as any).underWay as boolean)
+    const age = (minutes: number) => app.page.evaluate((minutes) => {
+      const at = JSON.parse(sessionStorage.getItem('nightlatch.sign-in')!)
+      sessionStorage.setItem('nightlatch.sign-in', JSON.stringify({ ...at, since: Date.now() - minutes * 60_000 }))
+    }, minutes)
+    await age(9)
+    expect(await underWay()).toBe(true)
+    await age(11)
+    expect(await underWay()).toBe(false)
+    expect(await kept(app)).toEqual([])
+    expect(await underWay()).toBe(false)
+  })
+
+  test('a language that is not served: English', async ({ app }) => {
+    await app.start()
+    await app.enable()
+    let asked = 0
+    await app.page.route(/\/de[-.\w]*\.js$/, (route) => { asked++; return route.fulfill({ status: 404 }) })
+    const element = await app.signIn({ lang: 'de' })
+    await expect(heading(element, 'Enter your 6-digit code')).toBeVisible()
+    expect(asked).toBe(1)
   })
 
   test('429 without a code is no lock', async ({ app }) => {

@@ -69,6 +69,8 @@ const name = 'sign-in'
 export const setUpName = 'sign-in.set-up'
 /** How long a challenge lives, in milliseconds. */
 const challengeFor = 10 * 60_000
+/** By when all is over that can follow, one thing after another: a second challenge, a set-up, a grant. */
+const goesOnFor = 60 * 60_000
 
 export function load(): Kept | undefined {
   return kept<Kept>(name)
@@ -97,7 +99,7 @@ function firstStep(offer: Offer, link: string): Step {
   return offer.reset && ['identity_pending', 'in_review', 'approved', 'ready'].includes(offer.reset.state) ? 'open' : 'code'
 }
 
-/** Whether the challenge is too old, and nothing was begun with it that may go on. */
+/** Whether the challenge is too old, and so is what may have been begun with it. */
 export function isStale(at: Kept, now: number): boolean {
-  return !at.accepted && !at.spent && !at.enrol && now - at.since > challengeFor
+  return now - at.since > (at.accepted || at.spent || at.enrol ? goesOnFor : challengeFor)
 }
