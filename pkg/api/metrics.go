@@ -22,7 +22,8 @@ const (
 	MetricProblems = "Problems"
 	// MetricConflicts counts the writes that lost to another one and were decided again, without a dimension.
 	MetricConflicts = "Conflicts"
-	// MetricReadUnits and MetricWriteUnits are what a request has consumed of the tables, by DimensionFunction.
+	// MetricReadUnits and MetricWriteUnits are what a request has consumed of the tables, by DimensionFunction: verify. What other
+	// functions have consumed is in their logs under the same names.
 	MetricReadUnits  = "ReadUnits"
 	MetricWriteUnits = "WriteUnits"
 	// MetricUnopened counts the secrets that their keyset did not open, and MetricKeysetFailures the keysets that could not be

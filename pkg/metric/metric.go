@@ -38,13 +38,15 @@ type Point struct {
 	Name  string
 	Value float64
 	By    []Dimension // the set of dimensions that it is kept under; none: it is one metric
+
+	logged bool // only in the line, where it can be searched for: each metric is paid for
 }
 
 // Dimension is a name and what it is this time.
 type Dimension struct{ Name, Value string }
 
 // Count is one of something.
-func Count(name string, by ...Dimension) Point { return Point{name, 1, by} }
+func Count(name string, by ...Dimension) Point { return Point{Name: name, Value: 1, By: by} }
 
 // Put writes points in one line. Where several have a dimension, it is the same for all of them; so is the value of a metric
 // that is kept under several sets.
@@ -57,8 +59,13 @@ func (m *Writer) Put(points ...Point) {
 	b := append(m.line[:0], `{"_aws":{"Timestamp":`...)
 	b = strconv.AppendInt(b, m.now().UnixMilli(), 10)
 	b = append(b, `,"CloudWatchMetrics":[`...)
-	for i, p := range points {
-		b = comma(b, i)
+	told := 0
+	for _, p := range points {
+		if p.logged {
+			continue
+		}
+		b = comma(b, told)
+		told++
 		b = append(append(append(b, `{"Namespace":"`...), m.namespace...), `","Dimensions":[[`...)
 		for i, d := range p.By {
 			b = text(comma(b, i), d.Name)
@@ -171,6 +178,9 @@ func (c counting) WithGroup(name string) slog.Handler {
 // Usage is what a store has been asked for since a function began.
 type Usage func() (readUnits, writeUnits float64, conflicts int64)
 
+// verified is the function whose units are a metric, since somebody looks at them. Those of the others are in its line only.
+const verified = "verify"
+
 // Since returns the points of what was used since it was called. A function has one event at a time.
 func (u Usage) Since(function string) func() []Point {
 	if u == nil {
@@ -180,7 +190,8 @@ func (u Usage) Since(function string) func() []Point {
 	return func() (points []Point) {
 		r, w, c := u()
 		by := []Dimension{{api.DimensionFunction, function}}
-		points = append(points, Point{api.MetricReadUnits, r - reads, by}, Point{api.MetricWriteUnits, w - writes, by})
+		logged := function != verified
+		points = append(points, Point{api.MetricReadUnits, r - reads, by, logged}, Point{api.MetricWriteUnits, w - writes, by, logged})
 		if c > conflicts {
 			points = append(points, Point{Name: api.MetricConflicts, Value: float64(c - conflicts)})
 		}

@@ -105,6 +105,9 @@ func TestJob(t *testing.T) {
 				t.Errorf("%d, %v", got, err)
 			}
 		})
+		if strings.Contains(line, `"Name":"ReadUnits"`) || strings.Contains(line, `"Name":"WriteUnits"`) {
+			t.Errorf("units that nobody looks at are metrics: %s", line)
+		}
 		for _, part := range test.parts {
 			if !strings.Contains(line, part) {
 				t.Errorf("lacks %s: %s", part, line)
@@ -115,6 +118,12 @@ func TestJob(t *testing.T) {
 		}
 	}
 	line := put(func(m *metric.Writer) {
+		m.Put(append(metric.Usage(used).Since("verify")(), metric.Done("verify", "success"))...)
+	})
+	if !strings.Contains(line, `"Name":"ReadUnits"`) || !strings.Contains(line, `"Name":"WriteUnits"`) || !strings.Contains(line, `"WriteUnits":0,`) {
+		t.Errorf("those of a verification: %s", line)
+	}
+	line = put(func(m *metric.Writer) {
 		if err := metric.Task(m, "sweep", nil, func(context.Context, struct{}) error { return wrong })(t.Context(), struct{}{}); !errors.Is(err, wrong) {
 			t.Errorf("got %v", err)
 		}
