@@ -1,7 +1,9 @@
 package main
 
 import (
+	"debug/elf"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -196,6 +198,30 @@ func TestNotBuilt(t *testing.T) {
 	}
 	if err := nothing.check(configOf(t, without)); err == nil || strings.Contains(err.Error(), "index.html") {
 		t.Errorf("without pages: %v", err)
+	}
+}
+
+// TestBuiltForAnother: GOARCH=amd64 make build, and make sam, leave zips that would be deployed and not run.
+func TestBuiltForAnother(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		zipped("bootstrap", "", elf.EM_X86_64):       "not built for arm64: %s: run make build, at the top, without GOARCH",
+		zipped("verify", "", elf.EM_AARCH64):         "not built: %s: run make build, at the top",
+		zipped("bootstrap", "", elf.EM_AARCH64)[:40]: "not built: %s: run make build, at the top",
+	} {
+		b := Built{Dist: t.TempDir()}
+		for _, f := range functions() {
+			if err := os.Symlink(standIns().zip(f), b.zip(f)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		verify := filepath.Join(b.Dist, "verify.zip")
+		if err := errors.Join(os.Remove(verify), os.WriteFile(verify, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.check(configOf(t, without)); err == nil || err.Error() != strings.ReplaceAll(want, "%s", verify) {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }
 

@@ -3,7 +3,12 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -75,12 +80,16 @@ type Built struct {
 	Pages string // index.html and what it loads
 }
 
-// check says what has not been built.
+// check says what has not been built, or for another processor than functions have.
 func (b Built) check(c Config) error {
-	var missing []string
+	var missing, others []string
 	for _, f := range functions() {
-		if _, err := os.Stat(b.zip(f)); err != nil {
+		machine, err := machineOf(b.zip(f))
+		switch {
+		case err != nil:
 			missing = append(missing, b.zip(f))
+		case machine != elf.EM_AARCH64:
+			others = append(others, b.zip(f))
 		}
 	}
 	if c.Recovers() {
@@ -88,8 +97,31 @@ func (b Built) check(c Config) error {
 			missing = append(missing, b.index())
 		}
 	}
-	if len(missing) > 0 {
+	switch {
+	case len(missing) > 0:
 		return fmt.Errorf("not built: %s: run make build, at the top", strings.Join(missing, ", "))
+	case len(others) > 0:
+		return fmt.Errorf("not built for arm64: %s: run make build, at the top, without GOARCH", strings.Join(others, ", "))
 	}
 	return nil
+}
+
+// machineOf reads which processor the program in a function's zip is for.
+func machineOf(path string) (elf.Machine, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		return 0, err
+	}
+	program, err := archive.Open("bootstrap")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = program.Close() }() // it was only read
+	var header [64]byte                    // which is that of an ELF file of 64 bits
+	_, err = io.ReadFull(program, header[:])
+	return elf.Machine(binary.LittleEndian.Uint16(header[18:])), err // e_machine
 }
