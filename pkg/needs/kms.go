@@ -16,9 +16,25 @@ var (
 // that is killed. Without Python or moto the test is skipped, and with CI=true it fails.
 func KMS(tb testing.TB) (endpoint string) {
 	tb.Helper()
+	moto := moto(tb)
+	return sharedKMS.endpoint(tb, func() (*server, error) { return start(motoListens, moto...) })
+}
+
+// NewKMS is KMS with an instance that belongs to this test alone and ends with it.
+func NewKMS(tb testing.TB) (endpoint string) {
+	tb.Helper()
+	s, err := start(motoListens, moto(tb)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.stop)
+	return s.endpoint
+}
+
+// moto is the command that starts it.
+func moto(tb testing.TB) []string {
+	tb.Helper()
 	Program(tb, "python3") // moto's own is a link to it
 	dir := fetched(tb, "moto", "requirements.txt", "moto")
-	return sharedKMS.endpoint(tb, func() (*server, error) {
-		return start(motoListens, filepath.Join(dir, "bin/python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
-	})
+	return []string{filepath.Join(dir, "bin/python"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"}
 }

