@@ -63,8 +63,8 @@ var rules = []rule{
 	{why: "what stands in for the identity service is not deployed",
 		of: `functions/`, never: `pkg/identity/standin$`},
 	{why: "what tests are made of is not shipped",
-		of: `(cmd|functions|pkg)/`, spare: `pkg/api/apitest$|pkg/needs$|pkg/twofactor/storetest$`,
-		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|rogpeppe)/|pgregory\.net/|pkg/needs$`},
+		of: `(cmd|functions|pkg)/`, spare: `pkg/api/(api|sam)test$|pkg/needs$|pkg/twofactor/storetest$`,
+		never: `testing$|github\.com/(getkin/kin-openapi|google/go-cmp|oasdiff|rogpeppe)/|pgregory\.net/|pkg/needs$`},
 
 	// Adapters do not know one another. Where two meet, the type lives in twofactor and a main joins them.
 	adapter("boltstore"), adapter("dynamostore"), adapter("identity"), adapter("keyring"), adapter("mail"), adapter("notify"),
@@ -154,6 +154,8 @@ func TestRulesForbid(t *testing.T) {
 		{"cmd/nightlatch", "go.etcd.io/bbolt", false},
 		{"pkg/handler", "github.com/getkin/kin-openapi/openapi3", true},
 		{"pkg/api/apitest", "github.com/getkin/kin-openapi/openapi3", false},
+		{"pkg/api/samtest", "github.com/oasdiff/yaml", false},
+		{"cmd/sam", "github.com/oasdiff/yaml", true},
 		{"cmd/nightlatch", "testing", true},
 		{"pkg/notify", module + "pkg/mail", true},
 		{"pkg/notify", module + "pkg/twofactor", false},
