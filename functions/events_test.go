@@ -160,32 +160,34 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// sampled is what functions answer to their samples where nobody has 2FA.
+var sampled = map[string]struct {
+	status int
+	code   string
+	body   string // part of it
+}{
+	"enroll":        {401, "reauthenticate", ""}, // a sample grows old; below it is new
+	"verify":        {401, "challenge_expired", ""},
+	"check":         {409, "not_enabled", ""},
+	"rotate-backup": {409, "not_enabled", ""},
+	"disable":       {409, "not_enabled", ""},
+	"status":        {200, "", `"state":"disabled"`},
+	"challenge":     {200, "", `"required":false`},
+	"jwks":          {200, "", `"kid":`},
+
+	"reset-request":    {401, "challenge_expired", ""},
+	"reset-review":     {401, "reauthenticate", ""},
+	"identity-webhook": {401, "unauthorized", ""},
+}
+
 // TestPrograms hands each program its sample, as sam local invoke does, in a deployment in which nobody has 2FA.
 func TestPrograms(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "standard")
 	w.startAll()
-	answers := map[string]struct {
-		status int
-		code   string
-		body   string // part of it
-	}{
-		"enroll":        {401, "reauthenticate", ""}, // a sample grows old; below it is new
-		"verify":        {401, "challenge_expired", ""},
-		"check":         {409, "not_enabled", ""},
-		"rotate-backup": {409, "not_enabled", ""},
-		"disable":       {409, "not_enabled", ""},
-		"status":        {200, "", `"state":"disabled"`},
-		"challenge":     {200, "", `"required":false`},
-		"jwks":          {200, "", `"kid":`},
-
-		"reset-request":    {401, "challenge_expired", ""},
-		"reset-review":     {401, "reauthenticate", ""},
-		"identity-webhook": {401, "unauthorized", ""},
-	}
 	c := newClient(t, w.functions, timeout)
 	for _, name := range served() {
-		want, known := answers[name]
+		want, known := sampled[name]
 		if !known {
 			t.Fatalf("it is not said what %s answers", name)
 		}
