@@ -86,11 +86,11 @@ func program(tb testing.TB, function string) string {
 	return filepath.Join(scratch, function, "bootstrap")
 }
 
-// look looks at every file that a function is made of: go test would not see otherwise that one has changed, since it is
+// look looks at every file that a function, or cmd/sam, is made of: go test would not see otherwise that one has changed, since it is
 // another process that builds them.
 func look(tb testing.TB) {
 	tb.Helper()
-	for _, part := range []string{"../Makefile", "../go.mod", "../go.sum", "../pkg", "."} {
+	for _, part := range []string{"../Makefile", "../go.mod", "../go.sum", "../pkg", "../cmd/sam", "."} {
 		err := filepath.WalkDir(part, func(path string, _ fs.DirEntry, err error) error {
 			if err == nil {
 				_, err = os.Stat(path)
