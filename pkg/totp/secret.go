@@ -15,16 +15,19 @@ import (
 // exported field, or in none.)
 type Secret []byte
 
-// Sizes in bytes. RFC 4226 §4 R6 requires 128 bits and recommends 160. 80 bits is what older services issued, and so what an
-// import must take; 512 bits is the longest seed of RFC 6238 appendix B.
+// Sizes in bytes. RFC 4226 §4 R6 requires 128 bits and recommends 160. 80 bits, as older services issued them, are not taken
+// from elsewhere either. 512 bits is the longest seed of RFC 6238 appendix B.
 const (
 	newSecretSize = 20
-	minSecretSize = 10
+	minSecretSize = 16
 	maxSecretSize = 64
 )
 
-// ErrSecret is the error for a secret that is not base32 or has fewer than 80 or more than 512 bits. It never quotes it.
-var ErrSecret = errors.New("totp: not a secret: must be 80 to 512 bits in base32")
+// The errors for what is no secret. They never quote it.
+var (
+	ErrSecret     = errors.New("secret: is not base32: the letters A to Z and the digits 2 to 7")
+	ErrSecretSize = errors.New("secret: must have 128 to 512 bits")
+)
 
 // NewSecret returns 160 bits from crypto/rand (RFC 4226 §4 R6).
 func NewSecret() (Secret, error) {
@@ -36,7 +39,7 @@ func NewSecret() (Secret, error) {
 var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // ParseSecret reads a secret as people copy it: in either case, with spaces, hyphens and padding or without.
-// Bits after the last whole byte are dropped, as apps do. Its only error is ErrSecret.
+// Bits after the last whole byte are dropped, as apps do. Its errors are ErrSecret and ErrSecretSize.
 func ParseSecret(typed string) (Secret, error) {
 	text := strings.TrimRight(strings.Map(fold, typed), "=")
 	size := len(text) * 5 / 8 // in bytes
@@ -54,7 +57,7 @@ func ParseSecret(typed string) (Secret, error) {
 
 func (s Secret) validate() error {
 	if len(s) < minSecretSize || len(s) > maxSecretSize {
-		return ErrSecret
+		return ErrSecretSize
 	}
 	return nil
 }

@@ -36,17 +36,17 @@ func TestNewSecret(t *testing.T) {
 
 func TestParseSecret(t *testing.T) {
 	t.Parallel()
-	want := Secret("Hello!\xde\xad\xbe\xef") // 80 bits
+	want := Secret("Hello!\xde\xad\xbe\xefworld!") // 128 bits
 	valid := []string{
-		"JBSWY3DPEHPK3PXP",
-		"jbswy3dpehpk3pxp",
-		"jbsw y3dp ehpk 3pxp",
-		" JBSW-Y3DP-EHPK-3PXP\r\n",
-		"JBSW\u00a0Y3DP\u2009EHPK\u3000\t3PXP",
-		"JBSW\u2010Y3DP\u2013EHPK\u22123PXP",
-		"\ufeff\u200eJBSWY3DP\u200bEHPK3PXP",
-		"ＪＢＳＷＹ３ＤＰｅｈｐｋ３ｐｘｐ",
-		"JBSWY3DPEHPK3PXP========",
+		"JBSWY3DPEHPK3PXPO5XXE3DEEE",
+		"jbswy3dpehpk3pxpo5xxe3deee",
+		"jbsw y3dp ehpk 3pxp o5xx e3de ee",
+		" JBSW-Y3DP-EHPK-3PXP-O5XX-E3DE-EE\r\n",
+		"JBSW\u00a0Y3DP\u2009EHPK\u3000\t3PXPO5XXE3DEEE",
+		"JBSW\u2010Y3DP\u2013EHPK\u22123PXPO5XXE3DEEE",
+		"\ufeff\u200eJBSWY3DP\u200bEHPK3PXPO5XXE3DEEE",
+		"ＪＢＳＷＹ３ＤＰｅｈｐｋ３ｐｘｐＯ５ＸＸＥ３ＤＥＥＥ",
+		"JBSWY3DPEHPK3PXPO5XXE3DEEE======",
 	}
 	for _, typed := range valid {
 		got, err := ParseSecret(typed)
@@ -57,26 +57,26 @@ func TestParseSecret(t *testing.T) {
 			t.Errorf("ParseSecret(%q): %s", typed, diff)
 		}
 	}
-	invalid := []string{
-		"",
-		"====",
-		"JBSWY3DPEHPK3PX",            // 72 bits and a bit more
-		"JBSWY3DP=EHPK3PXP",          // padding inside
-		"JBSWY3DPEHPK3PX1",           // no 0, 1, 8, 9 in base32
-		"JBSWY3DPEHPK3PX!",           //
-		"JBSWY3DPEHPK3PXP\x00",       //
-		"JBSWY3DPEHPK3PX\xff",        //
-		"JBſWY3DPEHPK3PXP",           // a long s is not an s
-		"JBSWY3DPEHPKıPXP",           // nor a dotless i an i
-		strings.Repeat("A", 104),     // 520 bits
-		strings.Repeat("A", 1000000), //
-	}
-	for _, typed := range invalid {
+	for typed, want := range map[string]error{
+		"":                              ErrSecretSize,
+		"====":                          ErrSecretSize,
+		"JBSWY3DPEHPK3PXP":              ErrSecretSize, // 80 bits, as older services issued them
+		"JBSWY3DPEHPK3PXPO5XXE3DEE":     ErrSecretSize, // 125
+		strings.Repeat("A", 104):        ErrSecretSize, // 520
+		strings.Repeat("A", 1000000):    ErrSecretSize, //
+		"JBSWY3DP=EHPK3PXPO5XXE3DEEE":   ErrSecret,     // padding inside
+		"JBSWY3DPEHPK3PX1O5XXE3DEEE":    ErrSecret,     // no 0, 1, 8, 9 in base32
+		"JBSWY3DPEHPK3PX!O5XXE3DEEE":    ErrSecret,     //
+		"JBSWY3DPEHPK3PXPO5XXE3DEE\x00": ErrSecret,
+		"JBSWY3DPEHPK3PXPO5XXE3DEE\xff": ErrSecret,
+		"JBſWY3DPEHPK3PXPO5XXE3DEEE":    ErrSecret, // a long s is not an s
+		"JBSWY3DPEHPKıPXPO5XXE3DEEE":    ErrSecret, // nor a dotless i an i
+	} {
 		got, err := ParseSecret(typed)
-		if !errors.Is(err, ErrSecret) || got != nil {
-			t.Errorf("ParseSecret(%.40q) = %d bytes, %v, want ErrSecret", typed, len(got), err)
+		if !errors.Is(err, want) || got != nil {
+			t.Errorf("ParseSecret(%.40q) = %d bytes, %v, want %v", typed, len(got), err, want)
 		}
-		if err != nil && err.Error() != ErrSecret.Error() {
+		if err != nil && err.Error() != want.Error() {
 			t.Errorf("ParseSecret(%.40q): the error says more than it may: %v", typed, err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestParseSecret(t *testing.T) {
 
 func TestParseSecretLimits(t *testing.T) {
 	t.Parallel()
-	for size, want := range map[int]bool{9: false, 10: true, 20: true, 64: true, 65: false} {
+	for size, want := range map[int]bool{10: false, 15: false, 16: true, 20: true, 64: true, 65: false} {
 		if _, err := ParseSecret(Secret(make([]byte, size)).Base32()); (err == nil) != want {
 			t.Errorf("%d bits: %v", size*8, err)
 		}
@@ -95,7 +95,7 @@ func TestParseSecretLimits(t *testing.T) {
 func TestParseSecretOfOddLength(t *testing.T) {
 	t.Parallel()
 	const typed = "77777777777777777777777777777777777777777"
-	for length := 16; length <= len(typed); length++ {
+	for length := 26; length <= len(typed); length++ {
 		got, err := ParseSecret(typed[:length])
 		if want := bytes.Repeat([]byte{0xff}, length*5/8); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d characters: %d bytes, %v, want %d", length, len(got), err, len(want))
@@ -194,18 +194,18 @@ func TestSecretIsRedacted(t *testing.T) {
 }
 
 func FuzzParseSecret(f *testing.F) {
-	for _, seed := range []string{"", "JBSWY3DPEHPK3PXP", "jbsw y3dp-ehpk 3pxp", "ＪＢＳＷＹ３ＤＰＥＨＰＫ３ＰＸＰ", "JBSWY3DPEHPK3PXP====", "\xff\xfe", "JBSWY3DPEHPK3PX1"} {
+	for _, seed := range []string{"", key32, "jbsw y3dp-ehpk 3pxp o5xx e3de ee", "ＪＢＳＷＹ３ＤＰＥＨＰＫ３ＰＸＰＯ５ＸＸＥ３ＤＥＥＥ", "JBSWY3DPEHPK3PXP====", "\xff\xfe", "JBSWY3DPEHPK3PX1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) {
 		secret, err := ParseSecret(typed)
 		if err != nil {
-			if !errors.Is(err, ErrSecret) || secret != nil {
+			if err != ErrSecret && err != ErrSecretSize || secret != nil {
 				t.Fatalf("%d bytes, %v", len(secret), err)
 			}
 			return
 		}
-		if len(secret) < 10 || len(secret) > 64 {
+		if len(secret) < 16 || len(secret) > 64 {
 			t.Fatalf("%d bytes", len(secret))
 		}
 		again, err := ParseSecret(secret.Base32())

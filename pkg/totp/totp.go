@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"hash"
 	"time"
@@ -50,19 +51,26 @@ type Params struct {
 	Period    int       `json:"period"` // length of a time step in seconds, 15 to 120
 }
 
+// Periods in seconds. A code that lives for more than two minutes is none of one time (NIST SP 800-63B-4 §3.1.4.1); in less
+// than 15 seconds few people have read and typed one, and RFC 6238 §5.2 recommends 30.
+const (
+	minPeriod = 15
+	maxPeriod = 120
+)
+
 // Default is what every authenticator app supports, and the only choice that none of them misreads.
 var Default = Params{Algorithm: SHA1, Digits: 6, Period: 30}
 
-// Validate reports the first parameter that is out of range.
+// Validate reports the first parameter that is out of range, by its name. It quotes none: they may come from a key URI whose
+// parts are mixed up, and one of them is the secret.
 func (p Params) Validate() error {
-	if p.Algorithm.hash() == nil {
-		return fmt.Errorf("totp: algorithm %q: must be SHA1, SHA256 or SHA512", p.Algorithm)
-	}
-	if p.Digits != 6 && p.Digits != 8 {
-		return fmt.Errorf("totp: %d digits: must be 6 or 8", p.Digits)
-	}
-	if p.Period < 15 || p.Period > 120 {
-		return fmt.Errorf("totp: period of %d seconds: must be 15 to 120", p.Period)
+	switch {
+	case p.Algorithm.hash() == nil:
+		return errors.New("algorithm: must be SHA1, SHA256 or SHA512")
+	case p.Digits != 6 && p.Digits != 8:
+		return errors.New("digits: must be 6 or 8")
+	case p.Period < minPeriod || p.Period > maxPeriod:
+		return fmt.Errorf("period: must be %d to %d seconds", minPeriod, maxPeriod)
 	}
 	return nil
 }
@@ -90,7 +98,7 @@ func (p Params) Offset(step, around Step) time.Duration {
 	return time.Duration(step-around) * time.Duration(p.Period) * time.Second
 }
 
-// Code is the code of s. It fails if p is not valid or the secret is shorter than 80 bits: an empty one would have codes
+// Code is the code of s. It fails if p is not valid or the secret is shorter than 128 bits: an empty one would have codes
 // that everybody can compute.
 func (p Params) Code(secret Secret, s Step) (string, error) {
 	generator, err := p.generator(secret)

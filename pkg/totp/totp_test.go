@@ -402,9 +402,9 @@ func TestSearchRefuses(t *testing.T) {
 		skew   int
 		want   error // nil: any
 	}{
-		{"no secret", nil, "755224", 1, ErrSecret},
-		{"a short secret", make(Secret, 9), "755224", 1, ErrSecret},
-		{"a long secret", make(Secret, 65), "755224", 1, ErrSecret},
+		{"no secret", nil, "755224", 1, ErrSecretSize},
+		{"a short secret", make(Secret, 15), "755224", 1, ErrSecretSize},
+		{"a long secret", make(Secret, 65), "755224", 1, ErrSecretSize},
 		{"no code", seed(SHA1), "", 1, ErrMalformed},
 		{"a short code", seed(SHA1), "55224", 1, ErrMalformed},
 		{"a long code", seed(SHA1), "0755224", 1, ErrMalformed},
@@ -423,9 +423,9 @@ func TestSearchRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, size := range []int{0, 9, 65} {
-		if code, err := Default.Code(make(Secret, size), 0); !errors.Is(err, ErrSecret) {
-			t.Errorf("Code with a secret of %d bytes = %q, %v, want ErrSecret", size, code, err)
+	for _, size := range []int{0, 15, 65} {
+		if code, err := Default.Code(make(Secret, size), 0); !errors.Is(err, ErrSecretSize) {
+			t.Errorf("Code with a secret of %d bytes = %q, %v, want ErrSecretSize", size, code, err)
 		}
 	}
 }

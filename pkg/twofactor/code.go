@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -38,7 +39,7 @@ type compared struct {
 // behind, burns it, so that the diagnosis is never an oracle.
 func (r Rules) compare(a *Account, auth *Authenticator, purpose, ip, typed string, now time.Time) (compared, error) {
 	if err := auth.Params.Validate(); err != nil { // a damaged item: nothing below is for such parameters
-		return compared{}, refuse(err)
+		return compared{}, refuse(fmt.Errorf("authenticator: %w", err))
 	}
 	code, err := auth.Params.Normalise(typed)
 	if err != nil {
