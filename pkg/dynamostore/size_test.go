@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	pquerna "github.com/pquerna/otp"
 	otp "github.com/pquerna/otp/totp"
 
 	"github.com/nightlatch/nightlatch/pkg/keyring"
@@ -57,12 +58,12 @@ type user struct {
 	id      twofactor.UserID
 	now     time.Time
 	secret  totp.Secret
+	params  totp.Params
 	from    twofactor.Request
 }
 
-// enrolled is a user with an authenticator, a backup code and a contact, some days old, all sealed with real keys, who
-// comes from a long address with a long user agent.
-func enrolled(t testing.TB, s *Store) *user {
+// somebody is a user with a contact, sealed with a real key, who comes from a long address with a long user agent.
+func somebody(t testing.TB, s *Store) *user {
 	t.Helper()
 	kek, err := keyring.LocalKEK(filepath.Join(t.TempDir(), "key"))
 	if err != nil {
@@ -73,7 +74,7 @@ func enrolled(t testing.TB, s *Store) *user {
 		t.Fatal(err)
 	}
 	u := &user{
-		TB: t, id: "0b3c8a52-7d14-4f7e-9d0c-5a6f1e2b7c48", now: time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC),
+		TB: t, id: "0b3c8a52-7d14-4f7e-9d0c-5a6f1e2b7c48", now: time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC), params: totp.Default,
 		from: twofactor.Request{IP: "2001:db8f:85a3:18d3:1319:8a2e:1370:7348", UserAgent: strings.Repeat("Mozilla/", 16)},
 	}
 	clock := func() time.Time { return u.now }
@@ -81,6 +82,13 @@ func enrolled(t testing.TB, s *Store) *user {
 		Store: s, Policy: twofactor.Standard(), Keys: keyring.New(s, kek, clock, purposes...).Rules, Now: clock,
 	}
 	u.challenge()
+	return u
+}
+
+// enrolled is one with an authenticator and a backup code, some days old.
+func enrolled(t testing.TB, s *Store) *user {
+	t.Helper()
+	u := somebody(t, s)
 	setUp, err := u.service.Enroll(t.Context(), u.id, twofactor.Enroll{Request: u.request(), AuthTime: u.now})
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +98,36 @@ func enrolled(t testing.TB, s *Store) *user {
 	if _, err := u.service.Confirm(t.Context(), u.id, confirm); err != nil {
 		t.Fatal(err)
 	}
-	for range 5 { // days, on each of which all goes well
+	u.pass()
+	return u
+}
+
+// imported is one whose authenticator came from another system, and who has made a backup code since.
+func imported(t testing.TB, s *Store, params totp.Params, secret totp.Secret) *user {
+	t.Helper()
+	u := somebody(t, s)
+	u.params, u.secret = params, secret
+	if err := u.service.Import(t.Context(), u.id, twofactor.Import{Request: u.request(), Secret: secret, Params: params}); err != nil {
+		t.Fatal(err)
+	}
+	u.now = u.now.Add(time.Hour)
+	if _, err := u.service.RotateBackup(t.Context(), u.id, twofactor.RotateBackup{Request: u.request(), Code: u.code()}); err != nil {
+		t.Fatal(err)
+	}
+	u.pass()
+	return u
+}
+
+// pass lets days pass, on each of which all goes well.
+func (u *user) pass() {
+	u.Helper()
+	for range 5 {
 		u.now = u.now.Add(24*time.Hour + 17*time.Millisecond)
 		if err := u.signIn(u.code()); err != nil {
-			t.Fatal(err)
+			u.Fatal(err)
 		}
 	}
 	u.now = u.now.Add(time.Hour)
-	return u
 }
 
 func (u *user) request() twofactor.Request {
@@ -108,7 +138,10 @@ func (u *user) request() twofactor.Request {
 
 // code is what the authenticator shows.
 func (u *user) code() string {
-	code, err := otp.GenerateCode(base32.StdEncoding.EncodeToString(u.secret), u.now)
+	code, err := otp.GenerateCodeCustom(base32.StdEncoding.EncodeToString(u.secret), u.now, otp.ValidateOpts{
+		Period: uint(u.params.Period), Digits: pquerna.Digits(u.params.Digits),
+		Algorithm: map[totp.Algorithm]pquerna.Algorithm{totp.SHA1: pquerna.AlgorithmSHA1, totp.SHA512: pquerna.AlgorithmSHA512}[u.params.Algorithm],
+	})
 	if err != nil {
 		u.Fatal(err)
 	}
@@ -148,31 +181,57 @@ func (u *user) fail() {
 }
 
 // TestItemSize: a fully enrolled account fits in one write unit when it is at its largest in daily use: right after a
-// sign-in whose code was tried again from another place, with a lock on top, and the events that tell of it.
+// sign-in whose code was tried again from another place, with a lock on top, and the events that tell of it. So does one whose
+// authenticator came from another system, if it is of the usual kind.
 func TestItemSize(t *testing.T) {
 	t.Parallel()
+	for name, begin := range map[string]func(testing.TB, *Store) *user{
+		"enrolled": enrolled,
+		"imported": func(t testing.TB, s *Store) *user { return imported(t, s, totp.Default, make(totp.Secret, 20)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			u := begin(t, s)
+			if err := u.signIn(u.code()); err != nil {
+				t.Fatal(err)
+			}
+			u.from.IP = "2001:db8f:85a3:18d4:1319:8a2e:1370:7348"
+			var reused *twofactor.CodeReused
+			if err := u.signIn(u.code()); !errors.As(err, &reused) {
+				t.Fatal(err)
+			}
+			u.fail()
+			a, err := s.Load(t.Context(), u.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Contact == nil || a.Authenticator == nil || a.BackupCode == nil || len(a.Writes) != 8 || len(a.Challenges) != 1 ||
+				a.SignIn == nil || a.Answered != nil || a.Codes.LockedUntil.IsZero() || len(a.Codes.Days) != 1 || len(a.Events) != 2 ||
+				len(a.Authenticator.LastFrom) == 0 || a.ReuseQuiet == 0 || a.Past == nil || (name == "imported") != (len(a.Imported) == 4) ||
+				len(a.Events[1].UserAgent) != 128 || len(a.Events[1].IP) != 39 {
+				t.Fatalf("not the account that is meant: %+v", a)
+			}
+			mustBeOneUnit(t, s, u.id)
+		})
+	}
+}
+
+// TestItemSizeOfTheLargestImport: an authenticator with the longest secret and no usual parameter fits as well after a sign-in.
+// Only with a lock on top it takes a second write unit.
+func TestItemSizeOfTheLargestImport(t *testing.T) {
+	t.Parallel()
 	s := open(t)
-	u := enrolled(t, s)
+	u := imported(t, s, totp.Params{Algorithm: totp.SHA512, Digits: 8, Period: 120}, make(totp.Secret, 64))
 	if err := u.signIn(u.code()); err != nil {
 		t.Fatal(err)
 	}
-	u.from.IP = "2001:db8f:85a3:18d4:1319:8a2e:1370:7348"
-	var reused *twofactor.CodeReused
-	if err := u.signIn(u.code()); !errors.As(err, &reused) {
-		t.Fatal(err)
-	}
-	u.fail()
-	a, err := s.Load(t.Context(), u.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Contact == nil || a.Authenticator == nil || a.BackupCode == nil || len(a.Writes) != 8 || len(a.Challenges) != 1 ||
-		a.SignIn == nil || a.Answered != nil || a.Codes.LockedUntil.IsZero() || len(a.Codes.Days) != 1 || len(a.Events) != 2 ||
-		len(a.Authenticator.LastFrom) == 0 || a.ReuseQuiet == 0 || a.Past == nil ||
-		len(a.Events[1].UserAgent) != 128 || len(a.Events[1].IP) != 39 {
-		t.Fatalf("not the account that is meant: %+v", a)
-	}
-	stored, err := s.get(t.Context(), s.tables.Accounts, keyUser, string(u.id))
+	mustBeOneUnit(t, s, u.id)
+}
+
+func mustBeOneUnit(t *testing.T, s *Store, id twofactor.UserID) {
+	t.Helper()
+	stored, err := s.get(t.Context(), s.tables.Accounts, keyUser, string(id))
 	if err != nil {
 		t.Fatal(err)
 	}

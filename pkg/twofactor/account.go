@@ -7,7 +7,7 @@
 // is still the one it read; only then does the answer leave.
 //
 // Where to find a rule: one file for each operation (enroll, confirm, replace, verify, check, rotate_backup,
-// revoke_backup, disable, challenge, status, host_events, admin), and one for each thing they share (throttle, code,
+// revoke_backup, disable, challenge, status, host_events, admin, import), and one for each thing they share (throttle, code,
 // elsewhere, fence, grant, retry, contact, recorded, seal).
 package twofactor
 
@@ -59,6 +59,7 @@ type Account struct {
 	Reset          *Reset    `json:"reset,omitempty"`         // open, or closed a short while ago
 	ResetReviews   []int64   `json:"reset_reviews,omitempty"` // Unix seconds at which resets reached review
 	ResetMails     []int64   `json:"reset_mails,omitempty"`   // Unix seconds of mails with an identity link
+	Imported       []byte    `json:"imp,omitempty"`           // names the last authenticator from another system, also when it is gone
 	ReuseQuiet     int64     `json:"hush,omitempty"`          // the hour since 1970 until which no other mail tells of a used code
 	Events         []Event   `json:"events,omitempty"`        // what the last transition did; the stream is the log
 	Past           *Recorded `json:"past,omitempty"`          // where the events before those are; nil: not known

@@ -113,6 +113,9 @@ const (
 	OpDisable      Operation = "disable"
 )
 
+// OpImport takes no code: it says of [EventEnabled] that the authenticator came from another system.
+const OpImport Operation = "import"
+
 // maxUserAgent is how much of a user agent is kept, in bytes, so that an attacker cannot fill the item.
 const maxUserAgent = 128
 

@@ -23,9 +23,7 @@ func (a *Account) passFence(fence, now time.Time) {
 	a.FreshSince = fence
 	a.SignIn, a.Answered = nil, nil
 	if auth := a.Authenticator; auth != nil && auth.Params.Validate() == nil {
-		if last := auth.Params.StepAt(fence) + stillPossible; auth.LastStep < last {
-			auth.LastStep, auth.LastFrom, auth.Replays = last, nil, 0
-		}
+		auth.notBefore(fence)
 	}
 	if a.Grant != nil && a.Grant.ExpiresAt.Add(-grantFor).Before(fence) {
 		a.Grant = nil

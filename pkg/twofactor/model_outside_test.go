@@ -1,8 +1,11 @@
 package twofactor
 
 import (
+	"bytes"
 	"errors"
 	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/totp"
 )
 
 // What hosts, operators and time do to a history.
@@ -59,10 +62,62 @@ func (m *model) operatorRemoves() {
 	m.freshSince = m.now
 }
 
+// operatorImports brings along a phone of another system, or tries to bring back one that was.
+func (m *model) operatorImports() {
+	m.lapse()
+	p := pick(m.t, "phone", phone{secret: mustSecret()}, m.brought, *orNobody(m.live))
+	if len(p.secret) < 16 { // there is none
+		p = phone{secret: mustSecret()}
+	}
+	req := Import{Request: m.request(), Secret: p.secret, Params: totp.Default}
+	if pick(m.t, "activated", true, false) {
+		req.ActivatedAt = m.now
+	}
+	known := m.address
+	req.Contact.Email = pick(m.t, "address", "", "old@example.com")
+	err := m.act(func(a *Account) error { return m.rules.Import(a, req, m.now) })
+	want := error(nil)
+	switch {
+	case m.live != nil && bytes.Equal(m.live.secret, p.secret):
+		reach("imported again")
+		if m.stored {
+			m.t.Fatal("what is in force was imported once more")
+		}
+	case m.live != nil:
+		want = ErrAlreadyEnabled
+		reach("imported while on")
+	case m.brought.secret != nil && bytes.Equal(m.brought.secret, p.secret):
+		want = ErrImported
+		reach("imported before")
+	case m.account.Incarnation > 0 && !req.ActivatedAt.After(m.freshSince):
+		want = ErrErased
+	}
+	if !errors.Is(err, want) {
+		m.t.Fatalf("import: %v, want %v", err, want)
+	}
+	if err != nil || m.live != nil {
+		return
+	}
+	reach("imported")
+	if m.pending != nil {
+		reach("imported while pending")
+	}
+	if m.era > 0 && m.account.Incarnation > 0 {
+		reach("imported after an erasure")
+	}
+	m.dropPending()
+	m.ledger.on, m.ledger.setUp = true, none
+	m.brought, m.live = p, &p
+	m.last, m.lastIP, m.told = m.step()+2, "", map[int64]bool{}
+	if known == "" {
+		m.address = req.Contact.Email
+	}
+}
+
 func (m *model) erase() {
 	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), Event{Actor: ActorHost}, m.now) }))
 	m.ledger.step("erased", m.now)
-	m.address, m.wanted, m.mailedOfReuse = "", nil, time.Time{}
+	m.address, m.wanted, m.mailedOfReuse, m.brought = "", nil, time.Time{}, phone{}
 	m.off()
 	m.era++
 	m.newest, m.freshSince = nil, m.now

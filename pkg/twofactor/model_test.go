@@ -40,6 +40,8 @@ type model struct {
 	lockEnds  time.Time
 	suspended bool
 
+	brought phone // the last one that was imported, of this incarnation
+
 	mailedOfReuse time.Time // that a used code was tried from another place
 
 	era        int // raised by a new password and by an erasure
@@ -114,6 +116,7 @@ func TestHistories(t *testing.T) {
 		EventResetDenied, EventResetReady, EventResetCompleted, EventResetExpired, EventMailRequested,
 		"reset limit", "link tried in vain", "link of another round", "completed where optional", "completed where required",
 		"reset completed while locked or suspended", "set-up by a link that died",
+		"imported", "imported again", "imported while on", "imported before", "imported while pending", "imported after an erasure",
 	} {
 		if reached.n[string(what)] == 0 {
 			t.Errorf("no history came to: %s", what)
@@ -188,7 +191,7 @@ func (m *model) actions() map[string]action {
 		"disable":          {1, func() { m.disableWith(m.drawCode()) }},
 		"new phone":        {1, m.newPhone},
 		"from outside": {2, func() {
-			pick(m.t, "what", m.newPassword, m.newAddress, m.operatorUnlocks, m.operatorRemoves, m.erase, m.newPolicy)()
+			pick(m.t, "what", m.newPassword, m.newAddress, m.operatorUnlocks, m.operatorRemoves, m.operatorImports, m.operatorImports, m.erase, m.newPolicy)()
 		}},
 		"recover": {8, m.recover},
 		"recover on": {3, func() {

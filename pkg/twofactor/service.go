@@ -290,6 +290,11 @@ func (s *Service) RemoveAuthenticator(ctx context.Context, user UserID, req Requ
 	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.RemoveAuthenticator(a, req, by, now) })
 }
 
+// Import runs [Rules.Import].
+func (s *Service) Import(ctx context.Context, user UserID, req Import) error {
+	return s.act(ctx, user, func(r Rules, a *Account, now time.Time) error { return r.Import(a, req, now) })
+}
+
 // RequestReset runs [Rules.RequestReset].
 func (s *Service) RequestReset(ctx context.Context, req RequestReset) (ResetRequested, error) {
 	return decide(ctx, s, req.Challenge.User, func(r Rules, a *Account, now time.Time) (ResetRequested, error) {

@@ -86,6 +86,11 @@ var operations = []struct {
 		result := IdentityResult{ResetID: "reset1", Inquiry: "inq", Outcome: IdentityPassed, Person: Person{Name: "Alice Doe"}}
 		return func(ctx context.Context) (any, error) { return nil, s.service.IdentityResult(ctx, alice, result) }
 	}},
+	{"import", "standard", func(s *served) func(context.Context) (any, error) {
+		s.remove()
+		req := s.brought()
+		return func(ctx context.Context) (any, error) { return nil, s.service.Import(ctx, alice, req) }
+	}},
 	{"verify with a mailed link", "standard", func(s *served) func(context.Context) (any, error) {
 		w := &recovery{world: s.world, subject: &Subject{Name: "Alice Doe"}}
 		w.upTo(ResetReady)
