@@ -48,7 +48,7 @@ type Content struct {
 	Reference   string    // of a reset, such as "R-7K4Q"
 	Links       Links     // https, or http on this machine
 	TriesLeft   int       // identity checks
-	Reason      Reason    // of a denial, a cancellation or an expiry
+	Reason      Reason    // of a denial, a cancellation or an expiry; of 2FA that is on, if it was imported
 	EffectiveAt time.Time // when an approved reset becomes ready
 	ExpiresAt   time.Time // when the link that lets someone in stops working
 	LockedUntil time.Time
@@ -100,6 +100,9 @@ const (
 
 	// A code was accepted, so that nobody needs the reset.
 	ProofOfLife Reason = "proof_of_life"
+
+	// The authenticator came from another system.
+	Imported Reason = "import"
 )
 
 // check returns what is wrong with the Content, whatever its kind.

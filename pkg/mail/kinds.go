@@ -61,6 +61,9 @@ var mails = []struct {
 		d.subject("enabled.subject")
 		d.done()
 		d.say("enabled.effect")
+		if d.Reason == Imported {
+			d.say("enabled.imported." + d.noun)
+		}
 		d.notYou()
 	}},
 	{Replaced, func(d *draft) {

@@ -68,6 +68,9 @@ func samples() []sample {
 
 	add(Enabled, "", nil)
 	add(Enabled, "no support, no IP", func(c *Content) { c.Support, c.IP = "", "" })
+	for _, w := range []Words{Mirox, Miaxdx, Midphase} {
+		add(Enabled, "imported, "+string(w), func(c *Content) { c.Words, c.Reason, c.IP = w, Imported, "" })
+	}
 	add(Replaced, "", nil)
 	add(ReplacementLapsed, "", nil)
 	add(Disabled, "optional", nil)

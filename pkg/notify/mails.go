@@ -74,6 +74,11 @@ func mailsOf(e twofactor.Event) []twofactor.MailJob {
 			return nil
 		}
 		return toUser(kind, "")
+	case twofactor.EventEnabled: // its reason is an operator's, if any, and nobody else's business
+		if e.Operation == twofactor.OpImport {
+			return toUser(kind, string(twofactor.OpImport))
+		}
+		return toUser(kind, "")
 	case twofactor.EventAdminRemoved:
 		return toUser(string(twofactor.EventDisabled), "")
 	}
