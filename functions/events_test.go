@@ -237,6 +237,13 @@ func TestPrograms(t *testing.T) {
 		t.Errorf("admin, without a reason: %+v, %v", told, err)
 	}
 
+	misspelt := map[string]any{
+		"operation": "import", "user": "judy", "operator": "oscar", "reason": "x", "import": map[string]any{"secret": broughtSecret, "digit": 8},
+	}
+	if err := w.functions["admin"].call(misspelt, timeout, &told); err == nil || !strings.Contains(err.Error(), "unknown field") || strings.Contains(err.Error(), broughtSecret) {
+		t.Errorf("admin, with a member that there is not: %v", err)
+	}
+
 	stream := decode[events.DynamoDBEvent](t, "notify")
 	var report events.DynamoDBEventResponse
 	if err := w.functions["notify"].call(stream, timeout, &report); err != nil || len(report.BatchItemFailures) > 0 {

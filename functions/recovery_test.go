@@ -32,6 +32,16 @@ type outside struct {
 	operate func(api.AdminRequest) error // does what an operator wants to be done
 }
 
+// broughtSecret is that of an authenticator of another system.
+const broughtSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+// brought is what an operator orders for somebody who comes from there.
+func brought(user string) api.AdminRequest {
+	return api.AdminRequest{Operation: "import", User: user, Operator: "oscar", Reason: "the move", Import: &api.ImportRequest{
+		OTPAuthURI: "otpauth://totp/Old:ivan?secret=" + broughtSecret + "&algorithm=SHA256&digits=8&period=60", Email: "ivan@example.com", Label: "Ivan at Old",
+	}}
+}
+
 // persona stands in for the identity service. Its webhooks go to the function at once, or get lost.
 type persona struct {
 	url     string

@@ -104,6 +104,12 @@ func TestNothingIsTold(t *testing.T) {
 				}
 			}
 			private.add("an address", "alice@example.com")
+			for what, text := range map[string]string{
+				"an imported secret": broughtSecret, "an imported address": "ivan@example.com", "an imported label": "Ivan at Old",
+				"an imported URI": brought("ivan").Import.OTPAuthURI,
+			} {
+				private.add(what, text)
+			}
 			delete(private, w.settings["NIGHTLATCH_SUPPORT"])
 			if len(private) < 30 {
 				t.Fatalf("there are %d secrets only", len(private))
@@ -146,11 +152,15 @@ func TestNothingIsTold(t *testing.T) {
 				for name, event := range map[string]any{
 					"sweep": struct{}{}, "notify": decode[events.DynamoDBEvent](t, "notify"), "mailer": job,
 					"mail-feedback": decode[events.EventBridgeEvent](t, "mail-feedback"), "keys": api.KeysRequest{Operation: "rotate"},
-					"admin": api.AdminRequest{Operation: "export", User: "alice", Operator: "oscar", Reason: "a letter"},
+					"admin":  api.AdminRequest{Operation: "export", User: "alice", Operator: "oscar", Reason: "a letter"},
+					"import": brought("judy"), // of admin
 				} {
 					payload, err := json.Marshal(event)
 					if err != nil {
 						t.Fatal(err)
+					}
+					if name == "import" {
+						name = "admin"
 					}
 					w.functions[name].invoke(payload, timeout)
 				}

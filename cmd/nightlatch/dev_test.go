@@ -167,6 +167,12 @@ func TestAdmin(t *testing.T) {
 		t.Errorf("answered %s, want the status %s", removed.Text, status.Text)
 	}
 	l.eventually("the history has the removal", func() bool { return l.history(session.str("session"))[0] == "admin_removed" })
+	order := func(secret string) answer {
+		return l.post("/dev/admin", "", `{"operation":"import","user":"bob@example.com","operator":"you","reason":"the move","import":{"secret":"`+secret+`","digit":8}}`)
+	}
+	if a := order("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"); a.Status != 400 || !strings.Contains(a.str("detail"), "digit") {
+		t.Errorf("a misspelt member: %d %s", a.Status, a.Text)
+	}
 	a := do("remove_authenticator", "bob@example.com", "you")
 	if a.Status != 409 || a.str("code") != "not_enabled" || a.str("detail") != "This user has no second factor." {
 		t.Errorf("without an authenticator: %d %s, want a problem for the operator", a.Status, a.Text)

@@ -1,5 +1,5 @@
 // Admin is what an operator can do: to somebody's account, after a restore, and for what notify could not take. Of keys it opens
-// that of contacts alone, for whoever asks what is kept about them.
+// that of contacts, for whoever asks what is kept about them, and that of authenticators, for those that are brought along.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
-	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.Contact)
+	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.TOTP, keyring.Contact)
 	fences := twofactor.NewFences(store.LoadConfig, time.Now)
 	deps := handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: fences.At, Now: time.Now},
@@ -32,5 +32,6 @@ func main() {
 	if env.Failures != "" && env.Notify != "" {
 		deps.Replay = notify.Replay(notify.S3(env.S3, env.Failures), dynamostore.DecodeRecord, notify.Invoke(env.Lambda, env.Notify, time.Now), env.Log)
 	}
-	lambda.Start(handler.Admin(deps))
+	// A misspelt member is an error, and not a default: an authenticator with other parameters would lock its user out.
+	lambda.StartWithOptions(handler.Admin(deps), lambda.WithDisallowUnknownFields(true))
 }

@@ -33,7 +33,7 @@ var opens = map[string][]string{
 	"sweep":            {"contact"},
 	"mailer":           {"contact", "links"},
 	"mail-feedback":    {"ids"},
-	"admin":            {"contact"},
+	"admin":            {"totp", "contact"},
 }
 
 // permissions are the rest.

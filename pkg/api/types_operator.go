@@ -20,12 +20,26 @@ type KeysResponse struct {
 
 // AdminRequest is the payload of the admin function.
 type AdminRequest struct {
-	Operation string `json:"operation"`         // unlock, remove_authenticator, export, erase, fence or replay
-	User      string `json:"user,omitempty"`    // but of a fence and of a replay, which are for all users
-	DryRun    bool   `json:"dry_run,omitempty"` // of a replay: only say what there is
-	Cursor    string `json:"cursor,omitempty"`  // of an export: its next, for what follows
-	Operator  string `json:"operator"`
-	Reason    string `json:"reason"`
+	Operation string         `json:"operation"`         // unlock, remove_authenticator, export, erase, import, fence or replay
+	User      string         `json:"user,omitempty"`    // but of a fence and of a replay, which are for all users
+	DryRun    bool           `json:"dry_run,omitempty"` // of a replay: only say what there is
+	Cursor    string         `json:"cursor,omitempty"`  // of an export: its next, for what follows
+	Import    *ImportRequest `json:"import,omitempty"`  // of an import
+	Operator  string         `json:"operator"`
+	Reason    string         `json:"reason"`
+}
+
+// ImportRequest is an authenticator as another system has it, in a key URI or in its parts, and who its user is.
+type ImportRequest struct {
+	OTPAuthURI  string `json:"otpauth_uri,omitempty"`
+	Secret      string `json:"secret,omitempty"`       // base32, 128 to 512 bits
+	Algorithm   string `json:"algorithm,omitempty"`    // SHA1, unless it is SHA256 or SHA512
+	Digits      int    `json:"digits,omitempty"`       // 6, unless it is 8
+	Period      int    `json:"period,omitempty"`       // 30, unless it is another from 15 to 120 seconds
+	ActivatedAt string `json:"activated_at,omitempty"` // there; RFC 3339
+	Email       string `json:"email,omitempty"`        // these three as of a challenge; what the host has told is not changed
+	Label       string `json:"label,omitempty"`        // the account's name in the authenticator app; unless given, that of the URI
+	Locale      string `json:"locale,omitempty"`
 }
 
 // AdminResponse is what the admin function answers: the user's status, all that is kept about the user, where the fence is, or

@@ -41,6 +41,8 @@ func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse
 		err = d.Service.RemoveAuthenticator(ctx, user, req, by)
 	case "erase":
 		err = d.Service.Erase(ctx, user, req, twofactor.Event{Actor: twofactor.ActorOperator, By: in.Operator, Reason: in.Reason})
+	case "import":
+		err = d.importFor(ctx, user, req, by, *in.Import)
 	case "export":
 		return d.export(ctx, in)
 	case "replay":
@@ -57,7 +59,7 @@ func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse
 
 // ofUsers says of each operation whether it is one user's.
 var ofUsers = map[string]bool{
-	"unlock": true, "remove_authenticator": true, "erase": true, "export": true, "replay": false, "fence": false,
+	"unlock": true, "remove_authenticator": true, "erase": true, "export": true, "import": true, "replay": false, "fence": false,
 }
 
 // checkOrder refuses what is no order, or half of one.
@@ -65,13 +67,17 @@ func checkOrder(in api.AdminRequest) error {
 	ofUser, known := ofUsers[in.Operation]
 	switch {
 	case !known:
-		return api.NewProblem(api.CodeInvalidRequest, "operation: must be unlock, remove_authenticator, export, erase, fence or replay")
+		return api.NewProblem(api.CodeInvalidRequest, "operation: must be unlock, remove_authenticator, export, erase, import, fence or replay")
 	case !ofUser && in.User != "":
 		return api.NewProblem(api.CodeInvalidRequest, "user: a "+in.Operation+" is for all users")
 	case in.DryRun && in.Operation != "replay":
 		return api.NewProblem(api.CodeInvalidRequest, "dry_run: is for a replay only")
 	case in.Cursor != "" && in.Operation != "export":
 		return api.NewProblem(api.CodeInvalidRequest, "cursor: is for an export only")
+	case in.Import != nil && in.Operation != "import":
+		return api.NewProblem(api.CodeInvalidRequest, "import: is for an import only")
+	case in.Import == nil && in.Operation == "import":
+		return api.NewProblem(api.CodeInvalidRequest, "import: is missing: the authenticator to bring along")
 	}
 	if ofUser {
 		if err := userID(twofactor.UserID(in.User), "user"); err != nil {
