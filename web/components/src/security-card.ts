@@ -9,7 +9,7 @@ import { answered, isAnswered } from './parts/granted.ts'
 import { firstSetUp, heading, home, keptSetUp } from './parts/home.ts'
 import { keptMove, MoveScreen } from './parts/move.ts'
 import { RenewScreen } from './parts/renew.ts'
-import { SetUpSteps } from './parts/set-up.ts'
+import { leftSetUp } from './parts/set-up-kept.ts'
 
 /**
  * A signed-in user's two-factor authentication: turn it on and off, check it, renew the backup code, move to another phone,
@@ -160,8 +160,8 @@ export class NightlatchSecurityCard extends NightlatchElement implements Card {
 
   /** Goes on with what a reload has interrupted, or opens what the application asks for. */
   #open(status: Status): void {
-    const setUp = SetUpSteps.left(keptSetUp)
-    const move = SetUpSteps.left(keptMove)
+    const setUp = leftSetUp(keptSetUp)
+    const move = leftSetUp(keptMove)
     const goesOn = (left: typeof setUp, replacement: boolean) => left !== undefined && left.id !== undefined &&
       (status.pending ? status.pending.replacement === replacement && status.pending.enrollment_id === left.id : left.confirming && status.state === 'enabled')
     if (goesOn(setUp, false)) this.#setUp()

@@ -9,7 +9,8 @@ import { byLink, deadLink, demanded, tooLate } from './parts/doors.ts'
 import { answered } from './parts/granted.ts'
 import { redeemed, type Redeemed } from './parts/redeem.ts'
 import { SecondFactor } from './parts/second-factor.ts'
-import { SetUpSteps } from './parts/set-up.ts'
+import type { SetUpSteps } from './parts/set-up.ts'
+import { leftSetUp } from './parts/set-up-kept.ts'
 import { begun, drop, isStale, load, setUpName, store, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
 import { inSession, inSignIn } from './parts/sign-in-set-up.ts'
 
@@ -193,7 +194,7 @@ export class NightlatchSignIn extends NightlatchElement {
     if (at.opened) {
       this.#goOn() // the answer was asked for once more, and it is too late for that
     } else {
-      this.#lapsed = at.step === 'set-up' && !this.#uncertain && SetUpSteps.left(setUpName)?.id !== undefined
+      this.#lapsed = at.step === 'set-up' && !this.#uncertain && leftSetUp(setUpName)?.id !== undefined
       this.#over()
     }
     return true
@@ -302,7 +303,7 @@ export class NightlatchSignIn extends NightlatchElement {
 
   #goOnSettingUp(): void {
     const { accepted, enrol, offer } = this.at as Kept
-    this.#uncertain ||= SetUpSteps.left(setUpName)?.confirming ?? false
+    this.#uncertain ||= leftSetUp(setUpName)?.confirming ?? false
     void this.act('begin', () => this.#beginSettingUp(this.#isAfter() ? this.#inSession(accepted?.grant) : this.#inSignIn(enrol ?? offer.challenge ?? '')))
   }
 

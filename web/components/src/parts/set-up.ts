@@ -1,4 +1,4 @@
-import { forget, keep, kept, newKey, Refusal, type Confirmed, type SetUp } from '@nightlatch/client'
+import { forget, Refusal, type Confirmed, type SetUp } from '@nightlatch/client'
 import { html, nothing, type TemplateResult } from 'lit'
 
 import type { NightlatchElement } from '../element.ts'
@@ -6,22 +6,11 @@ import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
 import { SavedCode } from './saved-code.ts'
 import { ScannedKey } from './scanned-key.ts'
+import { KeptSetUp, type Confirmation, type SetUpStep } from './set-up-kept.ts'
 import { labelled, type Activated, type SetUpOptions } from './set-up-options.ts'
 import { isFinal, locked, reused, skewed } from './verdicts.ts'
 
 export type { Activated, SetUpOptions } from './set-up-options.ts'
-
-type Step = 'scan' | 'save' | 'code' | 'on' | 'saveLast'
-
-/** What a reload needs to go on. The secret is not in it: the service shows it again to whoever has the key. */
-interface Kept {
-  key: string
-  /** The set-up that the step is about. */
-  id?: string
-  step: Step
-  /** A confirmation that was sent: sent again it has the same answer, backup code included. */
-  confirm?: { code: string; key: string }
-}
 
 /** How long giving up waits for the service, in milliseconds: what is not dropped lapses. */
 const discardFor = 3000
@@ -38,8 +27,8 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   readonly #key: ScannedKey
   readonly #saved: SavedCode
   readonly #intent = new Intent()
+  readonly #kept: KeptSetUp
 
-  #kept: Kept
   #setUp: SetUp | undefined
   #confirmed: C | undefined
   #over: 'expired' | 'replaced' | undefined
@@ -50,35 +39,30 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     this.#form = new CodeForm(host)
     this.#key = new ScannedKey(host)
     this.#saved = new SavedCode(host)
-    this.#kept = kept<Kept>(options.keptAs) ?? { key: newKey(), step: 'scan' }
-  }
-
-  /** The set-up that was left in this tab, if one was: its id, and whether its confirmation was sent. */
-  static left(keptAs: string): { id: string | undefined; confirming: boolean } | undefined {
-    const left = kept<Kept>(keptAs)
-    return left && { id: left.id, confirming: left.confirm !== undefined }
+    this.#kept = new KeptSetUp(options.keptAs)
   }
 
   /** Begins, or goes on where a reload has interrupted. A refusal that ends it is thrown, and what was kept forgotten. */
   async start(): Promise<void> {
     try {
-      if (this.#kept.id && this.#kept.confirm && (await this.#confirmAgain(this.#kept.id, this.#kept.confirm))) return
-      this.#keep({})
-      this.#setUp = await this.#o.begin(this.#kept.key)
+      const { id, confirm } = this.#kept.at
+      if (id && confirm && (await this.#confirmAgain(id, confirm))) return
+      this.#kept.change({})
+      this.#setUp = await this.#o.begin(this.#kept.at.key)
     } catch (error) {
-      if (error instanceof Refusal && isFinal(error)) this.#forget()
+      if (error instanceof Refusal && isFinal(error)) this.#kept.forget()
       throw error
     }
     const { enrollment_id, backup_code } = this.#setUp
-    const step = enrollment_id !== this.#kept.id || (this.#kept.step === 'save' && !backup_code) ? 'scan' : this.#kept.step
-    this.#go(step, { id: enrollment_id })
+    const { id, step } = this.#kept.at
+    this.#go(enrollment_id !== id || (step === 'save' && !backup_code) ? 'scan' : step, enrollment_id)
   }
 
   render(): TemplateResult {
     if (this.#over) return this.#overWith(this.#over)
-    if (this.#confirmed) return this.#kept.step === 'saveLast' ? this.#saveLast(this.#confirmed) : this.#on(this.#confirmed)
+    if (this.#confirmed) return this.#kept.at.step === 'saveLast' ? this.#saveLast(this.#confirmed) : this.#on(this.#confirmed)
     if (!this.#setUp) return this.#beginning()
-    switch (this.#kept.step) {
+    switch (this.#kept.at.step) {
       case 'save':
         return this.#save(this.#setUp)
       case 'code':
@@ -136,27 +120,27 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   async #confirm(code: string): Promise<void> {
     const id = this.#setUp?.enrollment_id
     if (!id) return
-    const before = this.#kept.confirm // what became of it is not known: it may have been right
+    const before = this.#kept.at.confirm // what became of it is not known: it may have been right
     if (before && before.code !== code && (await this.#confirmAgain(id, before))) return
     const confirm = { code, key: this.#intent.key(code) }
-    this.#keep({ confirm }) // before it is sent: should the page go before the answer comes, it can be asked for again
+    this.#kept.change({ confirm }) // before it is sent: should the page go before the answer comes, it can be asked for again
     await this.#active(await this.#o.confirm(id, code, confirm.key))
   }
 
-  async #confirmAgain(id: string, confirm: NonNullable<Kept['confirm']>): Promise<boolean> {
+  async #confirmAgain(id: string, confirm: Confirmation): Promise<boolean> {
     this.#intent.resume(confirm.code, confirm.key)
     try {
       await this.#active(await this.#o.confirm(id, confirm.code, confirm.key))
       return true
     } catch (error) {
       if (!(error instanceof Refusal && error.status === 422)) throw error
-      this.#unconfirmed() // it was wrong then, too
+      this.#kept.unconfirmed() // it was wrong then, too
       return false
     }
   }
 
   async #active(confirmed: C): Promise<void> {
-    const { step } = this.#kept
+    const { step } = this.#kept.at
     await this.#o.activated(confirmed, step === 'on' || step === 'saveLast')
     this.#confirmed = confirmed
     if (step === 'saveLast' && confirmed.backup_code) this.#go('saveLast')
@@ -165,7 +149,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 
   #refused(error: Refusal): boolean {
-    if (isFinal(error)) this.#unconfirmed()
+    if (isFinal(error)) this.#kept.unconfirmed()
     const host = this.#host
     switch (error.code) {
       case 'invalid_code':
@@ -201,7 +185,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   // E3b, and another tab's set-up
 
   #end(why: 'expired' | 'replaced'): void {
-    this.#forget()
+    this.#kept.forget()
     this.#host.step(() => (this.#over = why))
   }
 
@@ -268,7 +252,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   }
 
   #finish(confirmed: C): void {
-    forget(this.#o.keptAs)
+    forget(this.#o.keptAs) // the screen stays until the element has another
     this.#o.done(confirmed)
   }
 
@@ -280,7 +264,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
       ${host.headline(host.say(this.#o.replacement ? 'P2.headline' : 'E1.headline'))}
       ${host.busy ? html`<p class="muted" role="status">${host.say('common.working')}</p>` : nothing}
       ${host.troubles()}
-      ${host.buttons({ label: host.say('E1.cancel'), click: () => { this.#forget(); this.#o.cancel() } })}`
+      ${host.buttons({ label: host.say('E1.cancel'), click: () => { this.#kept.forget(); this.#o.cancel() } })}`
   }
 
   /** A headline that says how far it is. */
@@ -294,37 +278,20 @@ export class SetUpSteps<C extends Activated = Confirmed> {
 
   async #cancel(): Promise<void> {
     await this.#host.act('cancel', async () => {
-      this.#forget()
+      this.#kept.forget()
       const dropped = this.#o.discard?.().catch(() => undefined) // what is not dropped lapses
       await Promise.race([dropped, new Promise((resolve) => setTimeout(resolve, discardFor))])
     })
     this.#o.cancel()
   }
 
-  #go(step: Step, more: Partial<Kept> = {}): void {
+  #go(step: SetUpStep, id?: string): void {
     this.#over = undefined
-    this.#host.step(() => this.#keep({ ...more, step }))
-  }
-
-  #keep(change: Partial<Kept>): void {
-    this.#kept = { ...this.#kept, ...change }
-    keep(this.#o.keptAs, this.#kept)
-  }
-
-  #unconfirmed(): void {
-    const { confirm: _, ...rest } = this.#kept
-    this.#kept = rest
-    keep(this.#o.keptAs, this.#kept)
+    this.#host.step(() => this.#kept.change(id ? { id, step } : { step }))
   }
 
   /** The account's name, as it stands in the app. */
   #account(): string {
     return this.#o.account() || labelled(this.#setUp?.otpauth_uri ?? '')
-  }
-
-  /** Another start is another set-up. */
-  #forget(): void {
-    forget(this.#o.keptAs)
-    this.#kept = { key: newKey(), step: 'scan' }
   }
 }
