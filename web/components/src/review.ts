@@ -85,33 +85,36 @@ export class NightlatchReview extends NightlatchElement {
       }
       if (more || this.cases) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
+    }, (refusal) => this.#refused(refusal))
   }
 
   async #open(id: string): Promise<void> {
     await this.act('open', async () => {
-      let found: Case
-      try {
-        found = await this.client.review(id)
-      } catch (error) {
-        // Only a reviewer can be refused a case of their own: whoever sees the queue is one.
-        if (error instanceof Refusal && error.code === 'forbidden') {
-          await this.client.reviews()
-          this.#say('review.error.own')
-          return
-        }
-        throw error
-      }
+      const found = await this.#unlessOwn(this.client.review(id))
+      if (!found) return
       const show = () => (this.shown = found)
       if (this.shown?.case_version !== found.case_version) this.#decision.reset() // what was chosen was meant for it as it was
       if (this.shown?.id === found.id) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
+    }, (refusal) => this.#refused(refusal))
+  }
+
+  /** The answer about a case; nothing, and the reviewer is told, where it is their own. Whoever sees the queue can be refused no other. */
+  async #unlessOwn<T>(asked: Promise<T>): Promise<T | undefined> {
+    try {
+      return await asked
+    } catch (error) {
+      if (!(error instanceof Refusal && error.told && error.code === 'forbidden')) throw error
+      await this.client.reviews()
+      this.trouble = { body: this.say('review.error.own') }
+      return undefined
+    }
   }
 
   async #decide(about: Case, decision: Omit<Decision, 'case_version'>): Promise<void> {
     await this.act('decide', async () => {
-      const done = await this.client.decide(about.id, { ...decision, case_version: about.case_version })
+      const done = await this.#unlessOwn(this.client.decide(about.id, { ...decision, case_version: about.case_version }))
+      if (!done) return
       const first = decision.decision === 'approve' && done.state === 'in_review'
       this.said = this.say(first ? 'review.done.approve.first' : `review.done.${decision.decision}`)
       this.#decision.done()
@@ -122,7 +125,7 @@ export class NightlatchReview extends NightlatchElement {
         this.trouble = { body: this.say('review.error.stale'), label: this.say('review.error.reload'), again: () => void this.#again() }
         return true
       }
-      return this.#refused(refusal, 'review.error.own')
+      return this.#refused(refusal)
     })
   }
 
@@ -132,13 +135,14 @@ export class NightlatchReview extends NightlatchElement {
     await this.refresh()
   }
 
-  #refused(refusal: Refusal, forbidden: 'review.error.forbidden' | 'review.error.own'): boolean {
+  #refused(refusal: Refusal): boolean {
     switch (refusal.code) {
       case 'forbidden':
-        this.#say(forbidden)
+        if (!refusal.told) return false // whoever stands before the service does not know what a reviewer is
+        this.trouble = { body: this.say('review.error.forbidden') }
         return true
       case 'not_found':
-        this.#say('review.error.not_found')
+        this.trouble = { body: this.say('review.error.not_found') }
         return true
       case 'reauthenticate':
         this.trouble = {
@@ -149,10 +153,6 @@ export class NightlatchReview extends NightlatchElement {
       default:
         return false
     }
-  }
-
-  #say(key: 'review.error.forbidden' | 'review.error.own' | 'review.error.not_found'): void {
-    this.trouble = { body: this.say(key) }
   }
 
   #go(id: string): void {

@@ -156,6 +156,34 @@ test('who may not: own case, no reviewer, a sign-in too long ago, no such case',
   expect((await app.events()).map((e) => e.type)).toContain('nightlatch-reauthenticate')
 })
 
+test('a case is called the reviewer’s own only where the service says so', async ({ app }) => {
+  const { id, session, console } = await openCase(app)
+  const service = { status: 403, contentType: 'application/problem+json', json: { status: 403, code: 'forbidden', title: 'You may not do this', detail: 'Nobody decides on their own account.' } }
+  const gateway = { status: 403, json: { message: 'Forbidden' } }
+  const answers = async (pattern: string, answer: typeof service | typeof gateway) => {
+    await app.page.unroute(pattern)
+    await app.page.route(pattern, (route) => route.fulfill(answer))
+  }
+  const decision = '**/v1/reviews/*/decision'
+  await answers(decision, gateway)
+  await console.getByRole('button', { name: 'Ask for another identity check' }).click()
+  await console.getByRole('button', { name: 'Confirm' }).click()
+  await expect(console.getByRole('alert')).toHaveText(/^\s*You may not do this\.\s*$/)
+  await answers(decision, service)
+  await console.getByRole('button', { name: 'Confirm' }).click()
+  await expect(console.getByRole('alert')).toHaveText(/^\s*Nobody decides on their own account\.\s*$/)
+
+  for (const [answer, words] of [[gateway, 'You may not do this.'], [service, 'Nobody decides on their own account.']] as const) {
+    await answers('**/v1/reviews/*', answer)
+    const opened = await app.mount('nightlatch-review', { session, case: id })
+    await expect(opened.getByRole('alert')).toContainText(words)
+  }
+  // Who is no reviewer is refused the queue as well.
+  await answers('**/v1/reviews', service)
+  const other = await app.mount('nightlatch-review', { session, case: id })
+  await expect(other.getByRole('alert')).toContainText('Only reviewers')
+})
+
 test('what an attacker writes is shown as text, and nothing invisible hides in it', async ({ app }) => {
   const { id, session } = await openCase(app)
   await app.page.route('**/v1/reviews/*', async (route) => {
