@@ -25,13 +25,22 @@ export class NightlatchReview extends NightlatchElement {
     NightlatchElement.styles,
     css`
       :host { max-inline-size: var(--nightlatch-width, 62rem); }
-      .scroll { overflow-x: auto; margin-block-end: var(--_space); }
+      .scroll { overflow-x: auto; margin-block-end: var(--_space); container-type: inline-size; }
       .scroll:focus-visible { outline-offset: 0; }
       table { inline-size: 100%; min-inline-size: 27rem; border-collapse: collapse; text-align: start; overflow-wrap: break-word; }
       th, td { padding: 0.5em 0.7em; border-block-end: 1px solid color-mix(in srgb, var(--_line) 35%, transparent); text-align: start; vertical-align: top; }
       thead th { color: var(--_muted); font-size: 0.9em; font-weight: 550; }
       td { overflow-wrap: anywhere; min-inline-size: 7rem; }
       th .badge, td .badge, th button { white-space: nowrap; }
+      @container (max-inline-size: 30rem) {
+        table, tbody { display: block; min-inline-size: 0; }
+        thead { display: none; }
+        tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0.15em 0.8em; padding-block: 0.6em; border-block-end: 1px solid var(--_line); }
+        th, td { grid-column: 1 / -1; min-inline-size: 0; padding: 0; border: 0; }
+        th { grid-area: 1 / 1; }
+        td.side { grid-area: 1 / 2; }
+        td[data-heading]::before { content: attr(data-heading) ': '; color: var(--_muted); }
+      }
       .choices { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-block: var(--_space); }
       button[aria-pressed='true'] { background: var(--_sunken); border-width: 2px; }
       .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.4rem 1rem; }
@@ -184,15 +193,14 @@ export class NightlatchReview extends NightlatchElement {
 
   #queue(cases: CaseSummary[]): TemplateResult {
     return this.#table(this.say('review.queue.headline'), html`
-      <thead><tr>
-        <th scope="col">${this.say('review.queue.reference')}</th><th scope="col">${this.say('review.queue.entered')}</th>
-        <th scope="col">${this.say('review.queue.due')}</th><th scope="col">${this.say('review.queue.approvals')}</th>
-      </tr></thead>
+      ${head(this.say('review.queue.reference'), this.say('review.queue.entered'), this.say('review.queue.due'), this.say('review.queue.approvals'))}
       <tbody>${cases.map((c) => html`<tr>
         <th scope="row"><button type="button" class="link" part="button link" aria-label=${this.say('review.queue.open', { reference: plain(c.reference) })}
           @click=${() => this.#go(c.id)}>${plain(c.reference)}</button>
           ${c.bounced ? html`<span class="badge warn" part="badge">${this.say('review.queue.bounced')}</span>` : nothing}</th>
-        <td>${this.#moment(c.entered_at)}</td><td>${this.#moment(c.due_at)}</td><td>${c.approvals}</td>
+        <td data-heading=${this.say('review.queue.entered')}>${this.#moment(c.entered_at)}</td>
+        <td data-heading=${this.say('review.queue.due')}>${this.#moment(c.due_at)}</td>
+        <td data-heading=${this.say('review.queue.approvals')}>${c.approvals}</td>
       </tr>`)}</tbody>`)
   }
 
@@ -241,27 +249,33 @@ export class NightlatchReview extends NightlatchElement {
     const badge = { match: 'badge on', differs: 'badge warn', not_on_file: 'badge' }
     const text = (value: string | null) => (value === null ? html`<span class="muted">${this.say('review.identity.none')}</span>` : html`<bdi>${plain(value)}</bdi>`)
     return this.#table(this.say('review.identity.headline'), html`
-      <thead><tr><td></td><th scope="col">${this.say('review.identity.on_file')}</th><th scope="col">${this.say('review.identity.verified')}</th>
-        <th scope="col">${this.say('review.identity.result')}</th></tr></thead>
+      ${head('', this.say('review.identity.on_file'), this.say('review.identity.verified'), this.say('review.identity.result'))}
       <tbody>${c.identity.map((f) => html`<tr>
-        <th scope="row">${this.say(`review.identity.field.${f.field}`)}</th><td>${text(f.on_file)}</td><td>${text(f.verified)}</td>
-        <td><span class=${badge[f.result]} part="badge">${this.say(`review.identity.${f.result}`)}</span></td>
+        <th scope="row">${this.say(`review.identity.field.${f.field}`)}</th>
+        <td data-heading=${this.say('review.identity.on_file')}>${text(f.on_file)}</td>
+        <td data-heading=${this.say('review.identity.verified')}>${text(f.verified)}</td>
+        <td class="side"><span class=${badge[f.result]} part="badge">${this.say(`review.identity.${f.result}`)}</span></td>
       </tr>`)}</tbody>`)
   }
 
   #events(name: string, events: HistoryEvent[], empty: string): TemplateResult {
     if (events.length === 0) return this.paragraph(empty)
-    return this.#table(name, html`<tbody>${events.map((e) => {
+    return this.#table(name, html`<tbody>${events.map((e, i) => {
       const key = `history.${e.type}`
+      // Much of it comes from one browser, whose text is long.
+      const agent = e.user_agent && e.user_agent === events[i - 1]?.user_agent ? this.say('review.same_browser') : html`<bdi>${plain(e.user_agent)}</bdi>`
       return html`<tr>
-        <td>${this.#moment(e.at)}</td>
+        <td class="side">${this.#moment(e.at)}</td>
         <th scope="row">${this.phrases.has(key) ? this.say(key) : plain(e.type)}${e.outcome === 'failure' ? html` <span class="badge warn" part="badge">${this.say('history.outcome.failure')}</span>` : nothing}</th>
-        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small><bdi>${plain(e.user_agent)}</bdi></small>` : nothing}</td>
+        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small>${agent}</small>` : nothing}</td>
       </tr>`
     })}</tbody>`)
   }
 
-  /** A table that scrolls by itself where the page is narrow, also by keyboard. */
+  /**
+   * A table. Where its columns have no room a row is a block: what it is about and how it stands, then each cell with its
+   * heading. What is too wide all the same scrolls by itself, also by keyboard.
+   */
   #table(name: string, content: TemplateResult): TemplateResult {
     return html`<div class="scroll" role="region" aria-label=${name} tabindex="0"><table part="table">${content}</table></div>`
   }
@@ -274,6 +288,11 @@ export class NightlatchReview extends NightlatchElement {
     const soon = Date.parse(at) <= this.clock()
     return soon ? this.say('review.effect.now') : this.say('review.effect.earliest', { moment: this.phrases.moment(at), until: this.phrases.until(at, this.clock()) })
   }
+}
+
+/** The headings of a table's columns; an empty one is none. */
+function head(...columns: string[]): TemplateResult {
+  return html`<thead><tr>${columns.map((c) => (c ? html`<th scope="col">${c}</th>` : html`<td></td>`))}</tr></thead>`
 }
 
 if (!customElements.get('nightlatch-review')) customElements.define('nightlatch-review', NightlatchReview)

@@ -41,6 +41,30 @@ test('case: the whole of it in the order in which it is judged; nothing is chose
   await app.look('review-case')
 })
 
+test('narrow: all of a row is in sight, and what a browser says of itself is there once', async ({ app }) => {
+  const { id, session } = await openCase(app)
+  const agent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/150.0.0.0 Safari/537.36'
+  await app.page.route('**/v1/reviews/*', async (route) => {
+    const answer = await route.fetch()
+    const found = await answer.json()
+    found.identity[0].verified = '+15555550100155555501001555555010015555550100'
+    found.recent_changes = ['enabled', 'backup_code_issued', 'password_changed', 'login'].map((type, i) =>
+      ({ ...found.history[0], id: String(i), type, outcome: i === 3 ? 'failure' : 'success', ip: '203.0.113.7', user_agent: i === 2 ? 'curl/8' : agent }))
+    await route.fulfill({ response: answer, json: found })
+  })
+  const console = await app.mount('nightlatch-review', { session, case: id })
+  const changes = console.getByRole('region', { name: 'Changes of the last seven days' }).getByRole('row')
+  await expect(changes).toHaveText([/Mozilla/, /Same browser as above/, /curl\/8/, /Mozilla/])
+  for (const width of [720, 390, 320]) {
+    await app.page.setViewportSize({ width, height: 900 })
+    for (const region of await console.getByRole('region').all()) {
+      expect(await region.evaluate((r) => r.scrollWidth - r.clientWidth), `${await region.getAttribute('aria-label')} at ${width} pixels`).toBe(0)
+    }
+    await expect(console.getByText('Match', { exact: true }).first()).toBeInViewport()
+  }
+  await app.look('review-narrow')
+})
+
 test('approve: the reference typed, the person ticked, and only then', async ({ app }) => {
   const { reference, console } = await openCase(app)
   const decisions: string[] = []
