@@ -25,22 +25,13 @@ export class NightlatchReview extends NightlatchElement {
     NightlatchElement.styles,
     css`
       :host { max-inline-size: var(--nightlatch-width, 62rem); }
-      .scroll { overflow-x: auto; margin-block-end: var(--_space); container-type: inline-size; }
+      .scroll { overflow-x: auto; margin-block-end: var(--_space); }
       .scroll:focus-visible { outline-offset: 0; }
       table { inline-size: 100%; min-inline-size: 27rem; border-collapse: collapse; text-align: start; overflow-wrap: break-word; }
       th, td { padding: 0.5em 0.7em; border-block-end: 1px solid color-mix(in srgb, var(--_line) 35%, transparent); text-align: start; vertical-align: top; }
       thead th { color: var(--_muted); font-size: 0.9em; font-weight: 550; }
       td { overflow-wrap: anywhere; min-inline-size: 7rem; }
       th .badge, td .badge, th button { white-space: nowrap; }
-      @container (max-inline-size: 30rem) {
-        table, tbody { display: block; min-inline-size: 0; }
-        thead { display: none; }
-        tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0.15em 0.8em; padding-block: 0.6em; border-block-end: 1px solid var(--_line); }
-        th, td { grid-column: 1 / -1; min-inline-size: 0; padding: 0; border: 0; }
-        th { grid-area: 1 / 1; }
-        td.side { grid-area: 1 / 2; }
-        td[data-heading]::before { content: attr(data-heading) ': '; color: var(--_muted); }
-      }
       .choices { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-block: var(--_space); }
       button[aria-pressed='true'] { background: var(--_sunken); border-width: 2px; }
       .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.4rem 1rem; }
@@ -94,36 +85,33 @@ export class NightlatchReview extends NightlatchElement {
       }
       if (more || this.cases) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal))
+    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
   }
 
   async #open(id: string): Promise<void> {
     await this.act('open', async () => {
-      const found = await this.#unlessOwn(this.client.review(id))
-      if (!found) return
+      let found: Case
+      try {
+        found = await this.client.review(id)
+      } catch (error) {
+        // Only a reviewer can be refused a case of their own: whoever sees the queue is one.
+        if (error instanceof Refusal && error.code === 'forbidden') {
+          await this.client.reviews()
+          this.#say('review.error.own')
+          return
+        }
+        throw error
+      }
       const show = () => (this.shown = found)
       if (this.shown?.case_version !== found.case_version) this.#decision.reset() // what was chosen was meant for it as it was
       if (this.shown?.id === found.id) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal))
-  }
-
-  /** The answer about a case; nothing, and the reviewer is told, where it is their own. Whoever sees the queue can be refused no other. */
-  async #unlessOwn<T>(asked: Promise<T>): Promise<T | undefined> {
-    try {
-      return await asked
-    } catch (error) {
-      if (!(error instanceof Refusal && error.told && error.code === 'forbidden')) throw error
-      await this.client.reviews()
-      this.trouble = { body: this.say('review.error.own') }
-      return undefined
-    }
+    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
   }
 
   async #decide(about: Case, decision: Omit<Decision, 'case_version'>): Promise<void> {
     await this.act('decide', async () => {
-      const done = await this.#unlessOwn(this.client.decide(about.id, { ...decision, case_version: about.case_version }))
-      if (!done) return
+      const done = await this.client.decide(about.id, { ...decision, case_version: about.case_version })
       const first = decision.decision === 'approve' && done.state === 'in_review'
       this.said = this.say(first ? 'review.done.approve.first' : `review.done.${decision.decision}`)
       this.#decision.done()
@@ -134,7 +122,7 @@ export class NightlatchReview extends NightlatchElement {
         this.trouble = { body: this.say('review.error.stale'), label: this.say('review.error.reload'), again: () => void this.#again() }
         return true
       }
-      return this.#refused(refusal)
+      return this.#refused(refusal, 'review.error.own')
     })
   }
 
@@ -144,14 +132,13 @@ export class NightlatchReview extends NightlatchElement {
     await this.refresh()
   }
 
-  #refused(refusal: Refusal): boolean {
+  #refused(refusal: Refusal, forbidden: 'review.error.forbidden' | 'review.error.own'): boolean {
     switch (refusal.code) {
       case 'forbidden':
-        if (!refusal.told) return false // whoever stands before the service does not know what a reviewer is
-        this.trouble = { body: this.say('review.error.forbidden') }
+        this.#say(forbidden)
         return true
       case 'not_found':
-        this.trouble = { body: this.say('review.error.not_found') }
+        this.#say('review.error.not_found')
         return true
       case 'reauthenticate':
         this.trouble = {
@@ -162,6 +149,10 @@ export class NightlatchReview extends NightlatchElement {
       default:
         return false
     }
+  }
+
+  #say(key: 'review.error.forbidden' | 'review.error.own' | 'review.error.not_found'): void {
+    this.trouble = { body: this.say(key) }
   }
 
   #go(id: string): void {
@@ -193,14 +184,15 @@ export class NightlatchReview extends NightlatchElement {
 
   #queue(cases: CaseSummary[]): TemplateResult {
     return this.#table(this.say('review.queue.headline'), html`
-      ${head(this.say('review.queue.reference'), this.say('review.queue.entered'), this.say('review.queue.due'), this.say('review.queue.approvals'))}
+      <thead><tr>
+        <th scope="col">${this.say('review.queue.reference')}</th><th scope="col">${this.say('review.queue.entered')}</th>
+        <th scope="col">${this.say('review.queue.due')}</th><th scope="col">${this.say('review.queue.approvals')}</th>
+      </tr></thead>
       <tbody>${cases.map((c) => html`<tr>
         <th scope="row"><button type="button" class="link" part="button link" aria-label=${this.say('review.queue.open', { reference: plain(c.reference) })}
           @click=${() => this.#go(c.id)}>${plain(c.reference)}</button>
           ${c.bounced ? html`<span class="badge warn" part="badge">${this.say('review.queue.bounced')}</span>` : nothing}</th>
-        <td data-heading=${this.say('review.queue.entered')}>${this.#moment(c.entered_at)}</td>
-        <td data-heading=${this.say('review.queue.due')}>${this.#moment(c.due_at)}</td>
-        <td data-heading=${this.say('review.queue.approvals')}>${c.approvals}</td>
+        <td>${this.#moment(c.entered_at)}</td><td>${this.#moment(c.due_at)}</td><td>${c.approvals}</td>
       </tr>`)}</tbody>`)
   }
 
@@ -249,33 +241,27 @@ export class NightlatchReview extends NightlatchElement {
     const badge = { match: 'badge on', differs: 'badge warn', not_on_file: 'badge' }
     const text = (value: string | null) => (value === null ? html`<span class="muted">${this.say('review.identity.none')}</span>` : html`<bdi>${plain(value)}</bdi>`)
     return this.#table(this.say('review.identity.headline'), html`
-      ${head('', this.say('review.identity.on_file'), this.say('review.identity.verified'), this.say('review.identity.result'))}
+      <thead><tr><td></td><th scope="col">${this.say('review.identity.on_file')}</th><th scope="col">${this.say('review.identity.verified')}</th>
+        <th scope="col">${this.say('review.identity.result')}</th></tr></thead>
       <tbody>${c.identity.map((f) => html`<tr>
-        <th scope="row">${this.say(`review.identity.field.${f.field}`)}</th>
-        <td data-heading=${this.say('review.identity.on_file')}>${text(f.on_file)}</td>
-        <td data-heading=${this.say('review.identity.verified')}>${text(f.verified)}</td>
-        <td class="side"><span class=${badge[f.result]} part="badge">${this.say(`review.identity.${f.result}`)}</span></td>
+        <th scope="row">${this.say(`review.identity.field.${f.field}`)}</th><td>${text(f.on_file)}</td><td>${text(f.verified)}</td>
+        <td><span class=${badge[f.result]} part="badge">${this.say(`review.identity.${f.result}`)}</span></td>
       </tr>`)}</tbody>`)
   }
 
   #events(name: string, events: HistoryEvent[], empty: string): TemplateResult {
     if (events.length === 0) return this.paragraph(empty)
-    return this.#table(name, html`<tbody>${events.map((e, i) => {
+    return this.#table(name, html`<tbody>${events.map((e) => {
       const key = `history.${e.type}`
-      // Much of it comes from one browser, whose text is long.
-      const agent = e.user_agent && e.user_agent === events[i - 1]?.user_agent ? this.say('review.same_browser') : html`<bdi>${plain(e.user_agent)}</bdi>`
       return html`<tr>
-        <td class="side">${this.#moment(e.at)}</td>
+        <td>${this.#moment(e.at)}</td>
         <th scope="row">${this.phrases.has(key) ? this.say(key) : plain(e.type)}${e.outcome === 'failure' ? html` <span class="badge warn" part="badge">${this.say('history.outcome.failure')}</span>` : nothing}</th>
-        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small>${agent}</small>` : nothing}</td>
+        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small><bdi>${plain(e.user_agent)}</bdi></small>` : nothing}</td>
       </tr>`
     })}</tbody>`)
   }
 
-  /**
-   * A table. Where its columns have no room a row is a block: what it is about and how it stands, then each cell with its
-   * heading. What is too wide all the same scrolls by itself, also by keyboard.
-   */
+  /** A table that scrolls by itself where the page is narrow, also by keyboard. */
   #table(name: string, content: TemplateResult): TemplateResult {
     return html`<div class="scroll" role="region" aria-label=${name} tabindex="0"><table part="table">${content}</table></div>`
   }
@@ -288,11 +274,6 @@ export class NightlatchReview extends NightlatchElement {
     const soon = Date.parse(at) <= this.clock()
     return soon ? this.say('review.effect.now') : this.say('review.effect.earliest', { moment: this.phrases.moment(at), until: this.phrases.until(at, this.clock()) })
   }
-}
-
-/** The headings of a table's columns; an empty one is none. */
-function head(...columns: string[]): TemplateResult {
-  return html`<thead><tr>${columns.map((c) => (c ? html`<th scope="col">${c}</th>` : html`<td></td>`))}</tr></thead>`
 }
 
 if (!customElements.get('nightlatch-review')) customElements.define('nightlatch-review', NightlatchReview)
