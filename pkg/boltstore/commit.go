@@ -130,6 +130,7 @@ func (s *Store) transact(batch []*write) error {
 	// dropped the pages. From now on nothing is answered; opening the file again tells.
 	err = fmt.Errorf("%w: %w", ErrFailed, err)
 	s.failed.Store(&err)
+	signal(s.committed) // a Stream that waits ends: whoever runs it learns of this
 	return err
 }
 

@@ -56,7 +56,7 @@ type Store struct {
 	wake      chan struct{} // something was queued
 	closing   chan struct{}
 	drained   chan struct{} // the committer has ended
-	committed chan struct{} // something was committed: Stream may have work
+	committed chan struct{} // something was committed, or has failed: Stream may have work
 	streaming sync.Mutex    // held by the one Stream
 	failed    atomic.Pointer[error]
 	stuck     bool // a transaction could not even be given up; for those who have seen drained

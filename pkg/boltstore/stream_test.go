@@ -245,6 +245,36 @@ func TestStreamEnds(t *testing.T) {
 	})
 }
 
+// TestStreamEndsWithTheStore: a Stream that waits for work ends when a commit fails half-way. It is how a program that only
+// answers "cannot decide" from then on is ended, and not left so.
+func TestStreamEndsWithTheStore(t *testing.T) {
+	t.Parallel()
+	path := storeIn(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, path)
+		putVersions(t, s, "u", 1, 1)
+		ended := make(chan error, 1)
+		go func() { ended <- s.Stream(t.Context(), (&receiver{}).deliver) }()
+		synctest.Wait() // and it has delivered
+		s.db.MaxSize = 1
+		if err := s.ReplaceConfig(t.Context(), "large", make([]byte, 1<<20), 1); !errors.Is(err, ErrFailed) {
+			t.Fatalf("ReplaceConfig: %v, want ErrFailed", err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, ErrFailed) {
+				t.Errorf("Stream: %v, want ErrFailed", err)
+			}
+		default:
+			t.Error("the Stream still waits")
+		}
+		if err := s.Close(); !errors.Is(err, ErrFailed) {
+			t.Errorf("Close: %v, want ErrFailed", err)
+		}
+	})
+}
+
 func TestStreamStopsAtWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
