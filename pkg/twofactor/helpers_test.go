@@ -63,6 +63,10 @@ func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
 	before := w.account
 	image := w.marshal(before)
 	next := before.next(NewWriteID(), w.rules.Fence, w.now)
+	at := w.now
+	if next.Past != nil && next.Past.At.After(at) { // see TestClocksDiffer
+		at = next.Past.At
+	}
 	answer, err := rule(next)
 	if !bytes.Equal(image, w.marshal(before)) {
 		w.Fatalf("the rule has reached through its copy:\n%s\n%s", image, w.marshal(before))
@@ -77,10 +81,6 @@ func apply[R any](w *world, rule func(*Account) (R, error)) (R, error) {
 	}
 	if next.Version != before.Version+1 || next.User != before.User || len(next.Writes) != min(keptWrites, len(before.Writes)+1) {
 		w.Fatalf("version %d, writes %v after version %d, %v", next.Version, next.Writes, before.Version, before.Writes)
-	}
-	at := w.now
-	if next.Past != nil && next.Past.At.After(at) { // see TestClocksDiffer
-		at = next.Past.At
 	}
 	for _, e := range next.Events {
 		if e.ID <= w.lastEvent || !e.At.Equal(at) || e.Outcome == "" || e.Actor == "" {

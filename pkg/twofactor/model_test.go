@@ -115,7 +115,7 @@ func TestHistories(t *testing.T) {
 		EventResetRequested, EventIdentityPassed, EventIdentityFailed, EventResetApproval, EventResetApproved, EventResetReturned,
 		EventResetDenied, EventResetReady, EventResetCompleted, EventResetExpired, EventMailRequested,
 		"reset limit", "link tried in vain", "link of another round", "completed where optional", "completed where required",
-		"reset completed while locked or suspended", "set-up by a link that died",
+		"reset completed while locked or suspended", "set-up by a link that died", "decided by a clock that is behind",
 		"imported", "imported again", "imported while on", "imported before", "imported while pending", "imported after an erasure",
 	} {
 		if reached.n[string(what)] == 0 {
@@ -204,8 +204,26 @@ func (m *model) actions() map[string]action {
 		}},
 		"move":    {4, m.move},
 		"wait":    {10, m.wait},
+		"behind":  {8, m.behind},
 		"nothing": {0, func() {}},
 	}
+}
+
+// behind has a process decide whose clock is behind, by less than a minute.
+func (m *model) behind() {
+	if a := m.account; a.Pending != nil && m.pending == nil || a.Reset != nil || len(a.ResetMails)+len(a.ResetReviews) > 0 {
+		return // to that clock, a set-up has not lapsed; and a recovery goes by days, and not by minutes
+	}
+	ago := pick(m.t, "behind", time.Second, 2*time.Second, 29*time.Second, 31*time.Second, 59*time.Second)
+	m.later(-ago)
+	pick(m.t, "by the clock behind",
+		func() { m.verifyCode(m.drawChallenge(), m.drawCode()) }, func() { m.verifyCode(m.fresh(), m.rightCode()) },
+		func() { m.verifyBackup(m.drawChallenge(), m.drawBackup()) }, m.guess, m.retry, func() { m.checkCode(m.drawCode()) },
+		func() { m.rotateWith("", m.drawGrant()) }, func() { m.replaceWith("", m.drawGrant()) }, func() { m.disableWith(m.drawCode()) },
+	)()
+	reach("decided by a clock that is behind")
+	m.agree("behind")
+	m.later(ago)
 }
 
 // agree holds the account against the books.
