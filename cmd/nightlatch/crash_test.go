@@ -9,6 +9,7 @@ import (
 	"io"
 	mathrand "math/rand/v2"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,13 +23,38 @@ import (
 
 var kills = flag.Int("kills", 50, "how often TestKillNine kills the server")
 
+// builtIn is where the program is built, once for all tests.
+var builtIn string
+
+func TestMain(m *testing.M) {
+	code := 1
+	dir, err := os.MkdirTemp("", "nightlatch-test-")
+	if err == nil {
+		builtIn = dir
+		code = m.Run()
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+var built = sync.OnceValues(func() (binary string, err error) {
+	binary = filepath.Join(builtIn, "nightlatch")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
 // buildProgram builds the program as it is shipped: without the race detector, under which the 50 rounds would take
 // minutes.
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "nightlatch")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return binary
 }
@@ -42,7 +68,17 @@ type program struct {
 
 func startProgram(t *testing.T, binary, data string, connections int, flags ...string) *program {
 	t.Helper()
-	p := &program{process: exec.Command(binary, append([]string{"dev", "-addr", "127.0.0.1:0", "-data", data, "-quiet"}, flags...)...)}
+	return startCommand(t, connections, programArgs(binary, data, flags...)...)
+}
+
+func programArgs(binary, data string, flags ...string) []string {
+	return append([]string{binary, "dev", "-addr", "127.0.0.1:0", "-data", data, "-quiet"}, flags...)
+}
+
+// startCommand starts the program by whatever command.
+func startCommand(t *testing.T, connections int, args ...string) *program {
+	t.Helper()
+	p := &program{process: exec.Command(args[0], args[1:]...)}
 	p.process.Stderr = &p.stderr
 	out, err := p.process.StdoutPipe()
 	if err == nil {

@@ -66,6 +66,7 @@ type season struct {
 	lost    atomic.Int64 // requests that got no answer
 	enough  int64
 	kill    chan struct{} // closed when there were enough answers
+	full    bool          // the disk may be, and then a request is not decided
 	agents  atomic.Int64
 }
 
@@ -81,11 +82,14 @@ func (s *season) answered() {
 	}
 }
 
+// undecided says whether a request has met the full disk.
+func (s *season) undecided(a reply) bool { return s.full && a.status == http.StatusServiceUnavailable }
+
 // do sends a deed. It reports false when there was no answer, or not the one that a right request gets.
 func (s *season) do(c *customer, d deed) bool {
 	c.inFlight = &d
 	a, err := s.send(d.request)
-	if err != nil {
+	if err != nil || s.undecided(a) {
 		s.lost.Add(1)
 		return false
 	}
@@ -103,7 +107,7 @@ func (s *season) do(c *customer, d deed) bool {
 func (s *season) challenge(c *customer) string {
 	agent := s.agent()
 	a, err := s.send(challengeFor(s.serviceKey, c.id, agent))
-	if err != nil {
+	if err != nil || s.undecided(a) {
 		s.lost.Add(1)
 		return ""
 	}

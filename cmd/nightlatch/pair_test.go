@@ -30,15 +30,7 @@ func newPair(t *testing.T, connections int) *arena {
 	binary, flags := buildProgram(t), dynamoFlags(t)
 	first, second := dataDir(t), t.TempDir()
 	one := startProgram(t, binary, first, connections, flags...)
-	for _, name := range []string{"key-encryption-key.json", "session-key.pem", "service-key", "webhook-secret"} {
-		content, err := os.ReadFile(filepath.Join(first, name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(second, name), content, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	shareKeys(t, first, second)
 	two := startProgram(t, binary, second, connections, flags...)
 	both := &spread{hosts: []string{hostOf(one.url), hostOf(two.url)}, next: one.http.Transport}
 	a := &arena{
@@ -68,6 +60,20 @@ func newPair(t *testing.T, connections int) *arena {
 	})
 	a.begin()
 	return a
+}
+
+// shareKeys gives a second server what it must have in common with the first.
+func shareKeys(t *testing.T, first, second string) {
+	t.Helper()
+	for _, name := range []string{"key-encryption-key.json", "session-key.pem", "service-key", "webhook-secret"} {
+		content, err := os.ReadFile(filepath.Join(first, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(second, name), content, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func hostOf(url string) string { return strings.TrimPrefix(url, "http://") }

@@ -61,6 +61,7 @@ type told struct {
 	BackupCode    any       `json:"backup_code"` // text, or in a status an object
 	ActivatedAt   time.Time `json:"activated_at"`
 	ExpiresAt     time.Time `json:"expires_at"`
+	Grant         string    `json:"grant"`
 	Valid         bool      `json:"valid"` // of a check
 	OffsetSeconds int64     `json:"offset_seconds"`
 	Now           time.Time `json:"now"`
