@@ -202,7 +202,7 @@ export class NightlatchReview extends NightlatchElement {
       <div class="buttons">${this.button({ label: this.say('review.case.back'), click: () => this.#go(''), kind: 'link' })}</div>
       <div class="head">
         ${this.headline(c ? this.say('review.case.headline', { reference: plain(c.reference) }) : this.say('label.reference'))}
-        ${c ? html`<span class="badge" part="badge">${this.say(`reset.state.${c.state}`)}</span>` : nothing}
+        ${c ? html`<span class="badge" part="badge">${this.named(`reset.state.${c.state}`) || plain(c.state)}</span>` : nothing}
       </div>
       <p role="status">${this.said}</p>
       ${c ? this.#page(c) : html`${this.troubles()}${this.atWork('open')}`}
@@ -219,7 +219,7 @@ export class NightlatchReview extends NightlatchElement {
       ${this.#identity(c)}
       ${link ? html`<p><a href=${link} target="_blank" rel="noopener noreferrer">${this.say('review.identity.inquiry')}</a></p>` : nothing}
       ${c.effect ? html`<h3>${this.say('review.effect.headline')}</h3>
-        <p>${this.say(`review.effect.${c.effect.enforcement}`)} ${this.#effective(c.effect.earliest_at)}</p>` : nothing}
+        <p>${this.named(`review.effect.${c.effect.enforcement}`)} ${this.#effective(c.effect.earliest_at)}</p>` : nothing}
       <h3>${this.say('review.changes.headline')}</h3>
       ${this.#events(this.say('review.changes.headline'), c.recent_changes, this.say('review.changes.empty'))}
       <h3>${this.say('review.origin.headline')}</h3>
@@ -244,8 +244,8 @@ export class NightlatchReview extends NightlatchElement {
       <thead><tr><td></td><th scope="col">${this.say('review.identity.on_file')}</th><th scope="col">${this.say('review.identity.verified')}</th>
         <th scope="col">${this.say('review.identity.result')}</th></tr></thead>
       <tbody>${c.identity.map((f) => html`<tr>
-        <th scope="row">${this.say(`review.identity.field.${f.field}`)}</th><td>${text(f.on_file)}</td><td>${text(f.verified)}</td>
-        <td><span class=${badge[f.result]} part="badge">${this.say(`review.identity.${f.result}`)}</span></td>
+        <th scope="row">${this.named(`review.identity.field.${f.field}`) || plain(f.field)}</th><td>${text(f.on_file)}</td><td>${text(f.verified)}</td>
+        <td><span class=${badge[f.result]} part="badge">${this.named(`review.identity.${f.result}`) || plain(f.result)}</span></td>
       </tr>`)}</tbody>`)
   }
 

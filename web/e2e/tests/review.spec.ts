@@ -172,3 +172,19 @@ test('what an attacker writes is shown as text, and nothing invisible hides in i
   await expect(console.getByRole('link')).toHaveCount(0)
   await expect(console.locator('img')).toHaveCount(0)
 })
+
+test('a newer service: what is not known here is shown as it is', async ({ app }) => {
+  const { id, session } = await openCase(app)
+  await app.page.route('**/v1/reviews/*', async (route) => {
+    const answer = await route.fetch()
+    const found = await answer.json()
+    found.state = 'on_ice'
+    found.effect.enforcement = 'sometimes'
+    Object.assign(found.identity[0], { field: 'shoe_size', result: 'nearly' })
+    await route.fulfill({ response: answer, json: found })
+  })
+  const console = await app.mount('nightlatch-review', { session, case: id })
+  for (const text of ['on_ice', 'nearly']) await expect(console.getByText(text)).toBeVisible()
+  await expect(console.getByRole('rowheader', { name: 'shoe_size' })).toBeVisible()
+  await expect(console.getByRole('heading', { name: 'What approving does' })).toBeVisible()
+})
