@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,15 +110,17 @@ func TestCouldNotTell(t *testing.T) {
 		},
 		"DynamoDB refuses":           {dynamoDB: refuse("com.amazon.coral.service#AccessDeniedException"), cause: "AccessDeniedException"},
 		"DynamoDB throttles":         {dynamoDB: refuse("com.amazonaws.dynamodb.v20120810#ThrottlingException"), cause: "ThrottlingException"},
+		"DynamoDB's name is unknown": {settings: map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb.invalid"}, cause: "lookup dynamodb.invalid"},
+		"the credentials are old":    {dynamoDB: refuse("com.amazon.coral.service#ExpiredTokenException"), cause: "ExpiredTokenException"},
 		"DynamoDB fails":             {dynamoDB: status(http.StatusInternalServerError), cause: "500"},
 		"DynamoDB knows nothing":     {dynamoDB: status(http.StatusOK)},
 		"DynamoDB hangs up":          {dynamoDB: hangUp, cause: "EOF"},
-		"DynamoDB cannot be reached": {settings: map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": nowhere(t)}, cause: "connection refused"},
+		"DynamoDB cannot be reached": {settings: map[string]string{"AWS_ENDPOINT_URL_DYNAMODB": nowhere}, cause: "connection refused"},
 		"DynamoDB hangs":             {dynamoDB: hang, timeout: time.Second, cause: "deadline exceeded"},
 		"KMS refuses":                {kms: refuse("AccessDeniedException"), spared: keyless, cause: "AccessDeniedException"},
 		"KMS fails":                  {kms: status(http.StatusInternalServerError), spared: keyless, cause: "500"},
 		"KMS hangs up":               {kms: hangUp, spared: keyless, cause: "EOF"},
-		"KMS cannot be reached":      {settings: map[string]string{"AWS_ENDPOINT_URL_KMS": nowhere(t)}, spared: keyless, cause: "connection refused"},
+		"KMS cannot be reached":      {settings: map[string]string{"AWS_ENDPOINT_URL_KMS": nowhere}, spared: keyless, cause: "connection refused"},
 		"KMS hangs":                  {kms: hang, timeout: time.Second, spared: keyless, cause: "deadline exceeded"},
 	}
 	t.Run("faults", func(t *testing.T) {
@@ -183,6 +184,62 @@ func TestCouldNotTell(t *testing.T) {
 	})
 }
 
+// TestWritesFail: what was compared is not told as long as it could not be stored, whatever befalls the write: a right code and
+// a wrong one are answered alike, in time. Once all is well the same request is answered: the right code lets in, whether it
+// was stored before or not.
+func TestWritesFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.startAll()
+	for what, fault := range map[string]struct {
+		answer  func(*gate) http.HandlerFunc
+		timeout time.Duration
+		cause   string
+	}{
+		"another write always comes first": {answer: with(refuse("com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException")), cause: "lost the race 8 times"},
+		"writes are throttled":             {answer: with(refuse("com.amazonaws.dynamodb.v20120810#ThrottlingException")), cause: "ThrottlingException"},
+		"writes fail":                      {answer: with(status(http.StatusInternalServerError)), cause: "500"},
+		"writes hang":                      {answer: with(hang), timeout: time.Second, cause: "deadline exceeded"},
+		"the credentials run out":          {answer: with(refuse("com.amazon.coral.service#ExpiredTokenException")), cause: "ExpiredTokenException"},
+		"the table goes":                   {answer: with(refuse("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException")), cause: "ResourceNotFoundException"},
+		"every answer is lost":             {answer: func(g *gate) http.HandlerFunc { return g.carriedOut }, cause: "EOF"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			c, user := newClient(t, w.functions, timeout), "user of "+what
+			c.challenge(user)
+			p, _ := c.setUp(user, c.want(session(user), "POST /v1/enroll", `{}`, 200, ""))
+			f := w.start(t, "verify", nil)
+			f.dynamoDB.answerWrites(fault.answer(f.dynamoDB))
+			functions := map[string]*function{"verify": f}
+			hasty, patient := newClient(t, functions, cmp.Or(fault.timeout, timeout)), newClient(t, functions, timeout)
+			right := object("challenge", c.challenge(user).str("challenge"), "method", "totp", "code", p.code())
+			wrong := object("challenge", c.challenge(user).str("challenge"), "method", "totp", "code", p.wrong())
+			for _, body := range []string{wrong, right} {
+				if a := hasty.do(anyone, "POST /v1/verify", body); a.status != 503 || a.str("code") != "unavailable" || strings.Contains(a.text, "attempts") {
+					t.Errorf("%d %s, want 503 and nothing else", a.status, a.text)
+				}
+			}
+			f.dynamoDB.answerWrites(nil)
+			if a := patient.do(anyone, "POST /v1/verify", right); a.status != 200 || a.str("assertion") == "" {
+				t.Errorf("the right code, sent again: %d %s", a.status, a.text)
+			}
+			left := `"attempts_remaining":4` // the sign-in has forgiven what was stored before
+			if a := patient.do(anyone, "POST /v1/verify", wrong); a.status != 422 || !strings.Contains(a.text, left) {
+				t.Errorf("the wrong code, sent again: %d %s, want %s", a.status, a.text, left)
+			}
+			f.stop()
+			if said := f.said.String(); !strings.Contains(said, fault.cause) {
+				t.Errorf("the log does not say %q:\n%s", fault.cause, said)
+			}
+		})
+	}
+}
+
+func with(f http.HandlerFunc) func(*gate) http.HandlerFunc {
+	return func(*gate) http.HandlerFunc { return f }
+}
+
 // faulty starts a function with a fault, and returns a client of it, and one that has more time than the fault leaves.
 func (w *world) faulty(t *testing.T, name string, fault fault) (f *function, c, patient *client) {
 	t.Helper()
@@ -228,13 +285,5 @@ func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // hangUp ends the connection without an answer.
 func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// nowhere is the URL of a service that nobody runs.
-func nowhere(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
+// nowhere is the URL of a service that nobody runs. A port that was free a moment ago may be somebody's by now.
+const nowhere = "http://127.0.0.1:1"

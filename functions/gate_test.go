@@ -30,6 +30,7 @@ type gate struct {
 	mails   []string       // the MIME of those that SES has taken
 	told    []string       // the details of the events that EventBridge has taken
 	instead http.HandlerFunc
+	writes  http.HandlerFunc
 	passes  func(*http.Request) bool
 }
 
@@ -46,6 +47,23 @@ func (g *gate) answer(f http.HandlerFunc) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.instead = f
+}
+
+// answerWrites lets f answer whatever is to be put into a table, from now on; nil is the service itself. With carriedOut, f can
+// have that done all the same.
+func (g *gate) answerWrites(f http.HandlerFunc) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.writes = f
+}
+
+// carriedOut has the service do what nobody will hear of.
+func (g *gate) carriedOut(_ http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		g.forward(httptest.NewRecorder(), r, body)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // only lets those requests through from now on, and ends the connection of all others; nil: it lets all through.
@@ -90,14 +108,22 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	g.asked[g.permission(r, body)]++
 	instead := g.instead
+	if g.writes != nil && strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutItem") {
+		instead = g.writes
+	}
 	if g.passes != nil && !g.passes(r) {
 		instead = hangUp
 	}
 	g.mu.Unlock()
 	if instead != nil {
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		instead(w, r)
 		return
 	}
+	g.forward(w, r, body)
+}
+
+func (g *gate) forward(w http.ResponseWriter, r *http.Request, body []byte) {
 	onward, err := http.NewRequestWithContext(r.Context(), r.Method, g.service+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)

@@ -136,7 +136,7 @@ func TestNothingIsTold(t *testing.T) {
 			}
 			for _, what := range slices.Sorted(maps.Keys(faults)) {
 				for _, name := range names(t) {
-					w.functions[name] = w.start(t, name, map[string]string{"NIGHTLATCH_PERSONA_URL": nowhere(t)})
+					w.functions[name] = w.start(t, name, map[string]string{"NIGHTLATCH_PERSONA_URL": nowhere})
 					faults[what](w.functions[name])
 				}
 				seen := map[string]bool{}
