@@ -16,7 +16,7 @@ func TestRulesAreWhereTheDocumentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tests strings.Builder
-	for _, file := range glob(t, "*/*_test.go", "*/*/*_test.go", "*/storetest/*.go", "../functions/*_test.go") {
+	for _, file := range glob(t, "*/*_test.go", "*/*/*_test.go", "*/storetest/*.go", "../functions/*_test.go", "../cmd/nightlatch/*_test.go") {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
