@@ -278,7 +278,7 @@ func historyPages(t *testing.T, w *world) {
 	if len(seen) != 7 {
 		t.Errorf("pages held %d events, want 7", len(seen))
 	}
-	for _, q := range []map[string]string{{"limit": "0"}, {"limit": "x"}, {"limit": "201"}, {"cursor": "garbage"}, {"cursor": "AAAA"}} {
+	for _, q := range []map[string]string{{"limit": "0"}, {"limit": "x"}, {"limit": "201"}, {"cursor": "garbage"}, {"cursor": "AAAA"}, {"cursor": ""}} {
 		w.want(w.session("alice").asking(q), "GET /v1/history", "", 400, "invalid_request")
 	}
 }

@@ -77,6 +77,16 @@ type call struct {
 	RequestID string             // of the gateway
 }
 
+// cursor is where a list goes on. Nothing is given for its beginning: an empty cursor is a mistake, by which whoever reads
+// a list part by part would read its first part for ever.
+func (c call) cursor() (string, error) {
+	cursor, ok := c.Query["cursor"]
+	if ok && cursor == "" {
+		return "", twofactor.ErrCursor
+	}
+	return cursor, nil
+}
+
 // endpoint is one route's code, with its types taken away.
 type endpoint struct {
 	key string

@@ -36,7 +36,11 @@ func (d Deps) reviews(ctx context.Context, c call, _ nothing) (api.ReviewsRespon
 	if !slices.Contains(queues, state) {
 		return api.ReviewsResponse{}, api.NewProblem(api.CodeInvalidRequest, "state: must be in_review, identity_pending, approved or ready")
 	}
-	due, err := d.Service.Due(ctx, twofactor.Waiting(state), twofactor.Page{Cursor: c.Query["cursor"], Limit: queueLimit})
+	cursor, err := c.cursor()
+	if err != nil {
+		return api.ReviewsResponse{}, err
+	}
+	due, err := d.Service.Due(ctx, twofactor.Waiting(state), twofactor.Page{Cursor: cursor, Limit: queueLimit})
 	if err != nil {
 		return api.ReviewsResponse{}, err
 	}

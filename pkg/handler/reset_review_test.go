@@ -348,7 +348,7 @@ func queue(t *testing.T, r *recovery) {
 
 	next := first.str("next")
 	for _, query := range []map[string]string{
-		{"state": "approved", "cursor": next}, {"cursor": "garbage"}, {"cursor": altered(next) + "x"}, {"state": "completed"}, {"state": ""}, {"state": "IN_REVIEW"},
+		{"state": "approved", "cursor": next}, {"cursor": "garbage"}, {"cursor": ""}, {"cursor": altered(next) + "x"}, {"state": "completed"}, {"state": ""}, {"state": "IN_REVIEW"},
 		{"state": "replacement"},
 	} {
 		a := r.want(r.reviewer("carol").asking(query), "GET /v1/reviews", "", 400, "invalid_request")

@@ -50,7 +50,11 @@ const (
 )
 
 func (d Deps) history(ctx context.Context, c call, _ nothing) (api.HistoryResponse, error) {
-	page := twofactor.Page{Cursor: c.Query["cursor"], Limit: defaultHistory}
+	cursor, err := c.cursor()
+	if err != nil {
+		return api.HistoryResponse{}, err
+	}
+	page := twofactor.Page{Cursor: cursor, Limit: defaultHistory}
 	if text, ok := c.Query["limit"]; ok {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > maxHistory {
