@@ -43,6 +43,8 @@ export class Refusal extends Error {
   readonly status: number
   readonly code: Code
   readonly problem: Problem
+  /** Whether the service itself has said it: the code is not only made of the status. */
+  readonly told: boolean
   /** Seconds to wait before sending the same again; 0: nothing is known. */
   readonly retryAfter: number
 
@@ -53,6 +55,7 @@ export class Refusal extends Error {
     super(`${status} ${code}`)
     this.name = 'Refusal'
     this.status = status
+    this.told = told !== undefined
     this.code = code
     this.problem = told ? { title: '', detail: '', ...(body as object) } : { title: '', detail: '' } // a gateway's words are for nobody
     this.retryAfter = seconds(retryAfter)

@@ -45,10 +45,11 @@ describe('a refusal', () => {
     ['is told with null', json(401, null), 'unauthorized'],
     ['is told with a list', json(403, ['code']), 'forbidden'],
   ]
-  test.each(cases)('%s', async (_, answer, code) => {
+  test.each(cases)('%s', async (name, answer, code) => {
     const refusal = await service(answer).client.check('123456').catch((e) => e)
     expect(refusal).toBeInstanceOf(Refusal)
     expect([refusal.status, refusal.code]).toEqual([answer.status, code])
+    expect(refusal.told).toBe(name === 'has the code of the service')
     expect(typeof refusal.problem.detail).toBe('string')
   })
 

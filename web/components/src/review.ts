@@ -25,13 +25,22 @@ export class NightlatchReview extends NightlatchElement {
     NightlatchElement.styles,
     css`
       :host { max-inline-size: var(--nightlatch-width, 62rem); }
-      .scroll { overflow-x: auto; margin-block-end: var(--_space); }
+      .scroll { overflow-x: auto; margin-block-end: var(--_space); container-type: inline-size; }
       .scroll:focus-visible { outline-offset: 0; }
-      table { inline-size: 100%; min-inline-size: 27rem; border-collapse: collapse; text-align: start; overflow-wrap: break-word; }
+      table { inline-size: 100%; border-collapse: collapse; overflow-wrap: break-word; }
       th, td { padding: 0.5em 0.7em; border-block-end: 1px solid color-mix(in srgb, var(--_line) 35%, transparent); text-align: start; vertical-align: top; }
       thead th { color: var(--_muted); font-size: 0.9em; font-weight: 550; }
       td { overflow-wrap: anywhere; min-inline-size: 7rem; }
-      th .badge, td .badge, th button { white-space: nowrap; }
+      table .badge, th button, time { white-space: nowrap; }
+      @container (max-inline-size: 30rem) {
+        table, tbody { display: block; }
+        thead { display: none; }
+        tr { display: grid; grid-template-columns: 1fr auto; gap: 0 0.7em; padding-block: 0.5em; border-block-end: 1px solid var(--_line); }
+        th, td { grid-column: 1 / 3; min-inline-size: 0; padding: 0; border: 0; }
+        th, .side { grid-area: 1 / 1; }
+        .side { grid-column: 2; }
+        td[data-of]::before { content: attr(data-of) ': '; color: var(--_muted); }
+      }
       .choices { display: flex; flex-wrap: wrap; gap: 1.5rem; margin-block: var(--_space); }
       button[aria-pressed='true'] { background: var(--_sunken); border-width: 2px; }
       .head { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0.4rem 1rem; }
@@ -39,7 +48,6 @@ export class NightlatchReview extends NightlatchElement {
       .filter { display: flex; flex-wrap: wrap; align-items: end; gap: var(--_space); margin-block: var(--_space); }
       .filter .field { margin: 0; min-inline-size: min(16rem, 100%); }
       summary { padding-block: 0.4em; cursor: pointer; font-weight: 600; }
-      time { white-space: nowrap; }
     `,
   ]
 
@@ -85,33 +93,36 @@ export class NightlatchReview extends NightlatchElement {
       }
       if (more || this.cases) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
+    }, (refusal) => this.#refused(refusal))
   }
 
   async #open(id: string): Promise<void> {
     await this.act('open', async () => {
-      let found: Case
-      try {
-        found = await this.client.review(id)
-      } catch (error) {
-        // Only a reviewer can be refused a case of their own: whoever sees the queue is one.
-        if (error instanceof Refusal && error.code === 'forbidden') {
-          await this.client.reviews()
-          this.#say('review.error.own')
-          return
-        }
-        throw error
-      }
+      const found = await this.#unlessOwn(this.client.review(id))
+      if (!found) return
       const show = () => (this.shown = found)
       if (this.shown?.case_version !== found.case_version) this.#decision.reset() // what was chosen was meant for it as it was
       if (this.shown?.id === found.id) show()
       else this.step(show)
-    }, (refusal) => this.#refused(refusal, 'review.error.forbidden'))
+    }, (refusal) => this.#refused(refusal))
+  }
+
+  /** The answer about a case; nothing, and the reviewer is told, where it is their own. Whoever sees the queue can be refused no other. */
+  async #unlessOwn<T>(asked: Promise<T>): Promise<T | undefined> {
+    try {
+      return await asked
+    } catch (error) {
+      if (!(error instanceof Refusal && error.told && error.code === 'forbidden')) throw error
+      await this.client.reviews()
+      this.trouble = { body: this.say('review.error.own') }
+      return undefined
+    }
   }
 
   async #decide(about: Case, decision: Omit<Decision, 'case_version'>): Promise<void> {
     await this.act('decide', async () => {
-      const done = await this.client.decide(about.id, { ...decision, case_version: about.case_version })
+      const done = await this.#unlessOwn(this.client.decide(about.id, { ...decision, case_version: about.case_version }))
+      if (!done) return
       const first = decision.decision === 'approve' && done.state === 'in_review'
       this.said = this.say(first ? 'review.done.approve.first' : `review.done.${decision.decision}`)
       this.#decision.done()
@@ -122,7 +133,7 @@ export class NightlatchReview extends NightlatchElement {
         this.trouble = { body: this.say('review.error.stale'), label: this.say('review.error.reload'), again: () => void this.#again() }
         return true
       }
-      return this.#refused(refusal, 'review.error.own')
+      return this.#refused(refusal)
     })
   }
 
@@ -132,13 +143,14 @@ export class NightlatchReview extends NightlatchElement {
     await this.refresh()
   }
 
-  #refused(refusal: Refusal, forbidden: 'review.error.forbidden' | 'review.error.own'): boolean {
+  #refused(refusal: Refusal): boolean {
     switch (refusal.code) {
       case 'forbidden':
-        this.#say(forbidden)
+        if (!refusal.told) return false // whoever stands before the service does not know what a reviewer is
+        this.trouble = { body: this.say('review.error.forbidden') }
         return true
       case 'not_found':
-        this.#say('review.error.not_found')
+        this.trouble = { body: this.say('review.error.not_found') }
         return true
       case 'reauthenticate':
         this.trouble = {
@@ -149,10 +161,6 @@ export class NightlatchReview extends NightlatchElement {
       default:
         return false
     }
-  }
-
-  #say(key: 'review.error.forbidden' | 'review.error.own' | 'review.error.not_found'): void {
-    this.trouble = { body: this.say(key) }
   }
 
   #go(id: string): void {
@@ -184,15 +192,14 @@ export class NightlatchReview extends NightlatchElement {
 
   #queue(cases: CaseSummary[]): TemplateResult {
     return this.#table(this.say('review.queue.headline'), html`
-      <thead><tr>
-        <th scope="col">${this.say('review.queue.reference')}</th><th scope="col">${this.say('review.queue.entered')}</th>
-        <th scope="col">${this.say('review.queue.due')}</th><th scope="col">${this.say('review.queue.approvals')}</th>
-      </tr></thead>
+      ${head(this.say('review.queue.reference'), this.say('review.queue.entered'), this.say('review.queue.due'), this.say('review.queue.approvals'))}
       <tbody>${cases.map((c) => html`<tr>
         <th scope="row"><button type="button" class="link" part="button link" aria-label=${this.say('review.queue.open', { reference: plain(c.reference) })}
           @click=${() => this.#go(c.id)}>${plain(c.reference)}</button>
           ${c.bounced ? html`<span class="badge warn" part="badge">${this.say('review.queue.bounced')}</span>` : nothing}</th>
-        <td>${this.#moment(c.entered_at)}</td><td>${this.#moment(c.due_at)}</td><td>${c.approvals}</td>
+        <td data-of=${this.say('review.queue.entered')}>${this.#moment(c.entered_at)}</td>
+        <td data-of=${this.say('review.queue.due')}>${this.#moment(c.due_at)}</td>
+        <td data-of=${this.say('review.queue.approvals')}>${c.approvals}</td>
       </tr>`)}</tbody>`)
   }
 
@@ -241,27 +248,32 @@ export class NightlatchReview extends NightlatchElement {
     const badge = { match: 'badge on', differs: 'badge warn', not_on_file: 'badge' }
     const text = (value: string | null) => (value === null ? html`<span class="muted">${this.say('review.identity.none')}</span>` : html`<bdi>${plain(value)}</bdi>`)
     return this.#table(this.say('review.identity.headline'), html`
-      <thead><tr><td></td><th scope="col">${this.say('review.identity.on_file')}</th><th scope="col">${this.say('review.identity.verified')}</th>
-        <th scope="col">${this.say('review.identity.result')}</th></tr></thead>
+      ${head('', this.say('review.identity.on_file'), this.say('review.identity.verified'), this.say('review.identity.result'))}
       <tbody>${c.identity.map((f) => html`<tr>
-        <th scope="row">${this.named(`review.identity.field.${f.field}`) || plain(f.field)}</th><td>${text(f.on_file)}</td><td>${text(f.verified)}</td>
-        <td><span class=${badge[f.result]} part="badge">${this.named(`review.identity.${f.result}`) || plain(f.result)}</span></td>
+        <th scope="row">${this.named(`review.identity.field.${f.field}`) || plain(f.field)}</th>
+        <td data-of=${this.say('review.identity.on_file')}>${text(f.on_file)}</td>
+        <td data-of=${this.say('review.identity.verified')}>${text(f.verified)}</td>
+        <td class="side"><span class=${badge[f.result]} part="badge">${this.named(`review.identity.${f.result}`) || plain(f.result)}</span></td>
       </tr>`)}</tbody>`)
   }
 
   #events(name: string, events: HistoryEvent[], empty: string): TemplateResult {
     if (events.length === 0) return this.paragraph(empty)
-    return this.#table(name, html`<tbody>${events.map((e) => {
-      const key = `history.${e.type}`
+    return this.#table(name, html`<tbody>${events.map((e, i) => {
+      // Much of it comes from one browser, whose text is long.
+      const agent = e.user_agent && e.user_agent === events[i - 1]?.user_agent ? this.say('review.same_browser') : html`<bdi>${plain(e.user_agent)}</bdi>`
       return html`<tr>
-        <td>${this.#moment(e.at)}</td>
-        <th scope="row">${this.phrases.has(key) ? this.say(key) : plain(e.type)}${e.outcome === 'failure' ? html` <span class="badge warn" part="badge">${this.say('history.outcome.failure')}</span>` : nothing}</th>
-        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small><bdi>${plain(e.user_agent)}</bdi></small>` : nothing}</td>
+        <td class="side">${this.#moment(e.at)}</td>
+        <th scope="row">${this.named(`history.${e.type}`) || plain(e.type)}${e.outcome === 'failure' ? html` <span class="badge warn" part="badge">${this.say('history.outcome.failure')}</span>` : nothing}</th>
+        <td><bdi>${plain(e.ip)}</bdi>${e.user_agent ? html`<br /><small>${agent}</small>` : nothing}</td>
       </tr>`
     })}</tbody>`)
   }
 
-  /** A table that scrolls by itself where the page is narrow, also by keyboard. */
+  /**
+   * A table. Where its columns have no room a row is a block: what it is about and how it stands, then each cell with its
+   * heading. What is too wide all the same scrolls by itself, also by keyboard.
+   */
   #table(name: string, content: TemplateResult): TemplateResult {
     return html`<div class="scroll" role="region" aria-label=${name} tabindex="0"><table part="table">${content}</table></div>`
   }
@@ -274,6 +286,11 @@ export class NightlatchReview extends NightlatchElement {
     const soon = Date.parse(at) <= this.clock()
     return soon ? this.say('review.effect.now') : this.say('review.effect.earliest', { moment: this.phrases.moment(at), until: this.phrases.until(at, this.clock()) })
   }
+}
+
+/** The headings of a table's columns; an empty one is none. */
+function head(...columns: string[]): TemplateResult {
+  return html`<thead><tr>${columns.map((c) => (c ? html`<th scope="col">${c}</th>` : html`<td></td>`))}</tr></thead>`
 }
 
 if (!customElements.get('nightlatch-review')) customElements.define('nightlatch-review', NightlatchReview)

@@ -1,6 +1,7 @@
 /// <reference types="vite/client" />
 import { describe, expect, test } from 'vitest'
 
+import recovery from '../../../docs/recovery.md?raw'
 import openapi from '../../../pkg/api/openapi.yaml?raw'
 import { english, languages, load, Phrases, type Key, type Preset, type Words } from '../src/words.ts'
 
@@ -80,6 +81,23 @@ describe('every language', () => {
       text.trim() !== text || text === '' || /[<>]|&\w+;|\*\*|`/.test(text) || /[\s\u00a0]{2}/.test(text) || /[{}]/.test(text.replace(/\{\w+\}/g, '')))
     expect(bad).toEqual([])
   })
+})
+
+describe('what support teams read', () => {
+  const section = (headline: string) => recovery.split(/^## /m).find((s) => s.startsWith(headline))!
+  const bold = (text: string) => [...text.matchAll(/\*\*(.+?)\*\*/gs)].map((m) => m[1]!)
+
+  test('names each decision as its button does, in the order of the console', () => {
+    const rows = section('What reviewers do').split('\n').filter((line) => line.startsWith('| **'))
+    expect(rows.map((row) => bold(row)[0])).toEqual(['approve', 'deny', 'retry_identity', 'stop'].map((kind) => en[`review.decide.${kind}`]))
+  })
+
+  test.each([
+    ['What the user does', en['L1.no_way_in']!],
+    ['What to answer', en['R2.send_again']!],
+    ['What to answer', of(mails, 'en')['button.cancel']!],
+    ['What to answer', en['R8.cancel']!],
+  ])('%s: names %s as the page or the mail does', (headline, button) => expect(bold(section(headline))).toContain(button))
 })
 
 describe('every translation', () => {

@@ -82,8 +82,8 @@ async function challengeOf(user: string): Promise<string> {
 
 /** A right code that was not used yet, waiting for it if need be. One step early is taken as well. */
 export async function unspent(a: Authenticator, user: string): Promise<string> {
-  const auth = (await program.account(user)).item['auth'] as { last?: unknown } | undefined
-  const last = Math.max(spent.get(a.key) ?? -1, typeof auth?.last === 'number' ? auth.last : -1)
+  const { auth } = (await program.account(user)).item
+  const last = Math.max(spent.get(a.key) ?? -1, auth?.last ?? -1)
   for (;;) {
     const now = stepOf(a, lab.now())
     const step = Math.max(now, last + 1)

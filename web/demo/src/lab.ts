@@ -15,6 +15,12 @@ export function isReviewer(user: string): boolean {
   return user.startsWith('reviewer')
 }
 
+/** What the owner of an account is called. */
+export function firstNameOf(user: string): string {
+  const first = user.split('@')[0]!
+  return first[0]!.toUpperCase() + first.slice(1)
+}
+
 /** Where the application is. */
 export type Stage =
   | { at: 'password' }
@@ -129,8 +135,10 @@ export class Lab {
 
   async jump(seconds: number): Promise<void> {
     const clock = await program.clock() // perhaps another tab has put it forward
+    const before = this.now()
     this.offset = (await program.setClock(clock.offset_seconds + seconds)).offset_seconds
-    this.note('lab jumped')
+    const locked = this.stored?.item.codes?.locked_until
+    if (locked && Date.parse(locked) > before && Date.parse(locked) <= this.now()) this.note('lab unlocked')
     this.changed()
   }
 

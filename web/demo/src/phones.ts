@@ -49,10 +49,13 @@ export function remove(p: Pocket, a: Authenticator): Pocket {
   return change(p, { entries: held(p).entries.filter((e) => e.key !== a.key || e.account !== a.account) })
 }
 
-/** With another, empty phone in the hand. */
+/** With another, empty phone in the hand. Where that is one too many, the one that was lost first is gone for good. */
 export function another(p: Pocket): Pocket {
-  if (p.phones.length >= most) return p
-  return { ...p, phones: [...p.phones, fresh(`Phone ${p.phones.length + 1}`)], inHand: p.phones.length }
+  const gone = p.phones.length < most ? undefined : p.phones.find((phone) => phone.lost)
+  if (p.phones.length >= most && !gone) return p
+  const number = 1 + Math.max(...p.phones.map((phone) => Number(/\d+$/.exec(phone.name)?.[0] ?? 0)))
+  const phones = [...p.phones.filter((phone) => phone !== gone), fresh(`Phone ${number}`)]
+  return { ...p, phones, inHand: phones.length - 1 }
 }
 
 export function take(p: Pocket, index: number): Pocket {

@@ -10,7 +10,13 @@ export interface Mail {
 }
 
 /** An account as the engine stores it. Its secrets are sealed. */
-export type Version = Record<string, unknown> & { version?: number; events?: StoredEvent[] }
+export type Version = Record<string, unknown> & {
+  version?: number
+  events?: StoredEvent[]
+  /** The authenticator in force; without one two-factor authentication is off. */
+  auth?: { last?: number }
+  codes?: { locked_until?: string }
+}
 
 export interface StoredEvent {
   id: string

@@ -2,7 +2,7 @@ import { Client, type Offer } from '@nightlatch/client'
 
 import { unspent } from './attack.ts'
 import { lab, password } from './lab.ts'
-import { add, another, authenticatorOf, empty, pocket, take } from './phones.ts'
+import { add, another, authenticatorOf, empty, held, pocket, take } from './phones.ts'
 import { program } from './program.ts'
 import { readAddress, type Authenticator } from './totp.ts'
 
@@ -30,7 +30,8 @@ async function setUp(step: { session: string } | Offer): Promise<void> {
   const begun = session ? await client.beginEnrollment() : await client.beginEnrollmentInSignIn((step as Offer).challenge!)
   const a: Authenticator = readAddress(begun.otpauth_uri)!
   const before = pocket.get(empty)
-  pocket.set(take(add(another(before), a), before.inHand)) // the phone in the hand stays there
+  const after = add(another(before), a)
+  pocket.set(take(after, after.phones.findIndex((phone) => phone.name === held(before).name))) // the phone in the hand stays there
   const code = await unspent(a, a.account)
   await (session ? client.confirmEnrollment(begun.enrollment_id, code) : client.confirmEnrollmentInSignIn((step as Offer).challenge!, begun.enrollment_id, code))
 }

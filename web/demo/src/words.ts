@@ -6,9 +6,10 @@ export const languages = { en: 'English', es: 'Español', de: 'Deutsch', fr: 'Fr
 export const words = {
   top: {
     name: 'Nightlatch', lab: 'Lab',
-    policy: 'Policy', language: 'Language', clock: 'The service’s clock',
+    policy: 'Policy: rules and words', language: 'Language', clock: 'The service’s clock',
     jumps: [{ label: '+1 min', seconds: 60 }, { label: '+24 h', seconds: 86_400 }, { label: '+8 d', seconds: 691_200 }],
-    jumpTitle: 'Jump ahead. There is no way back, but another -data directory.',
+    jumpTitle: 'Jump ahead. There is no way back, but another -data directory.', ahead: 'ahead',
+    clockAhead: 'The service’s clock. A back end of yours now refuses what it signs.',
     silent: 'The program does not answer. Is it still running?',
     sections: 'Sections',
   },
@@ -46,15 +47,19 @@ export const words = {
     unlock: 'Unlock', unlocked: 'Unlocked.', remove: 'Remove the authenticator', removed: 'Removed. The password alone signs in now.', of: 'Account',
     console: 'Open a reviewer’s tab', consoleAbout: 'Reviewers sign in with two-factor authentication, like everybody.',
   },
-  tour: { title: 'Tour', of: 'of', again: 'Start over', show: 'Show me', done: 'done', all: 'That was all of it. Another policy, another ending.' },
+  tour: {
+    title: 'Tour', of: 'of', again: 'Start over', show: 'Show me', done: 'done', all: 'That was all of it. Another policy, another ending.',
+    reviewer: 'What happens to a reviewer’s own account does not count on the tour.',
+    begun: (name: string) => `It begins with an account that has no second factor, and ${name} has one. Take another, or have support remove it.`,
+  },
   item: {
     title: 'The live item', about: 'One user, one item: all that decides whether somebody gets in. What changed since the version before is marked.',
     of: 'Account', version: 'Version', newest: 'Newest', none: 'This account has never been written.', happened: 'What happened', nothing: 'Nothing to record.',
   },
   attacks: {
-    title: 'Attack it', about: 'At once, as far as a browser can. Every outcome costs one conditional write before it is told.',
+    title: 'Attack it', about: 'At once, as far as a browser can. Every comparison that counts or lets in is written before it is told. What is locked, or was used too often, is refused without a write.',
     copies: '200 copies of one right code', guesses: '1,000 guesses at once', running: 'Running', outcomes: 'Outcomes', outcome: 'Outcome', count: 'Count',
-    reads: 'reads', writes: 'writes', took: 'took', totals: 'Since the start', ms: 'ms',
+    reads: 'reads', writes: 'writes tried', took: 'took', totals: 'Since the start', ms: 'ms',
     needsPhone: 'Set two-factor authentication up for this account first, with a phone that is at hand.',
     off: 'Two-factor authentication is off for this account: there is no code to guess.',
     locked: 'The account is locked for now. Unlock it at the support desk, or jump a minute.',

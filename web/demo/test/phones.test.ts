@@ -41,3 +41,14 @@ it('does not carry more than it can', () => {
   expect(p.notes).toHaveLength(6)
   expect(held(p).entries.length).toBeLessThanOrEqual(6)
 })
+
+it('makes room for another phone by the one that was lost first', () => {
+  let p = change(another(change(empty, { lost: true })), { lost: true })
+  for (let i = 0; i < 4; i++) p = another(p)
+  expect(p.phones.map((phone) => phone.name)).toEqual(['Phone 1', 'Phone 2', 'Phone 3', 'Phone 4', 'Phone 5', 'Phone 6'])
+  p = another(p)
+  expect(p.phones.map((phone) => phone.name)).toEqual(['Phone 2', 'Phone 3', 'Phone 4', 'Phone 5', 'Phone 6', 'Phone 7'])
+  expect(held(p).name).toBe('Phone 7')
+  expect(held(another(p)).name).toBe('Phone 8')
+  expect(another(another(p))).toEqual(another(p)) // none of them is lost
+})

@@ -64,6 +64,11 @@ export class Person {
     await this.sees(...all)
   }
 
+  /** So many steps of the tour are ticked. */
+  ticked(steps: number): Promise<void> {
+    return expect(this.tour.getByRole('status')).toHaveText(new RegExp(`^${steps} of`))
+  }
+
   /** The badge of the security card. */
   async badge(state: 'Enabled' | 'Disabled' | 'Setting up'): Promise<void> {
     await expect(this.app.getByText(state, { exact: true })).toBeVisible()

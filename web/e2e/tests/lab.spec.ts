@@ -1,94 +1,19 @@
 import { mkdirSync } from 'node:fs'
 
-import { expect, test, type App } from '../harness/app.ts'
+import type { Page } from '@playwright/test'
+
+import { expect, test } from '../harness/app.ts'
 import { violations } from '../harness/look.ts'
+import { Person } from '../harness/person.ts'
 import { shots } from '../harness/setup.ts'
-import type { Locator, Page } from '@playwright/test'
 
-test.setTimeout(120_000) // a visitor takes five minutes
-
-/** The lab, and what a visitor does in it. */
-class Lab {
-  readonly page: Page
-  readonly app: Locator
-  readonly phone: Locator
-  readonly inbox: Locator
-  readonly desk: Locator
-  readonly tour: Locator
-  readonly top: Locator
-
-  constructor(page: Page) {
-    this.page = page
-    this.app = page.locator('lab-application')
-    this.phone = page.locator('lab-phone')
-    this.inbox = page.locator('lab-inbox')
-    this.desk = page.locator('lab-desk')
-    this.tour = page.locator('lab-tour')
-    this.top = page.locator('lab-top')
-  }
-
-  press(name: string | RegExp, where = this.app): Promise<void> {
-    return where.getByRole('button', { name, exact: true }).click()
-  }
-
-  async signIn(user = 'alice'): Promise<void> {
-    await this.press(user)
-    await this.press('Sign in')
-  }
-
-  /** Types the phone's code, once it has changed: a minute later, by the service's clock. */
-  async code(jump = true): Promise<void> {
-    const digits = this.phone.locator('.digits').first()
-    await expect(digits).toHaveText(/\d{3} \d{3}/)
-    if (jump) {
-      const before = await digits.textContent()
-      await this.press('+1 min', this.top)
-      await expect(digits).not.toHaveText(before!)
-    }
-    await this.phone.locator('.entry').first().click()
-  }
-
-  /** The three steps of a set-up, from the QR code on. */
-  async setUp(): Promise<void> {
-    await expect(this.app.locator('img.qr')).toBeVisible()
-    await this.press('Scan', this.phone)
-    await expect(this.phone.locator('.digits').first()).toHaveText(/\d{3} \d{3}/)
-    await this.press('Next')
-    await expect(this.app.locator('.code-shown')).toBeVisible()
-    await this.press('Write down what is shown', this.phone)
-    await this.app.getByRole('checkbox').check()
-    await this.press('Next')
-    await this.code(false)
-    await this.press('Verify and Enable')
-    await expect(this.app.getByText('Two-factor authentication is on')).toBeVisible()
-    await this.press('Done')
-  }
-
-  async enable(): Promise<void> {
-    await this.signIn()
-    await this.press('Settings ▸ Security')
-    await this.press('Enable')
-    await this.setUp()
-  }
-
-  done(steps: number): Promise<void> {
-    return expect(this.tour.locator('header')).toContainText(`${steps} of`)
-  }
-}
+const { step } = test
 
 /** What sticks out of a page that scrolls sideways. */
 function tooWide(): string[] {
   if (document.documentElement.scrollWidth <= innerWidth) return []
   const out = [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth)
   return ['the page', ...out.map((e) => e.outerHTML.slice(0, 100))]
-}
-
-async function open(app: App, preset = 'standard', path = '/'): Promise<Lab> {
-  await app.start(preset)
-  await app.page.setViewportSize({ width: 1280, height: 900 })
-  await app.page.goto(app.server.url + path)
-  await expect(app.page, 'the pages are in the program: make dist/nightlatch').toHaveTitle('Nightlatch lab')
-  return new Lab(app.page)
 }
 
 /** The whole page in light and dark, wide and narrow, against WCAG 2.2 AA and against a page that scrolls sideways. */
@@ -104,151 +29,368 @@ async function look(page: Page, id: string): Promise<void> {
   await page.setViewportSize({ width: 1280, height: 900 })
 }
 
-test('five minutes: the first half', async ({ app }) => {
-  const lab = await open(app)
-  await look(lab.page, 'first')
-  await lab.enable()
-  await lab.done(1)
+/** The three steps of a set-up, from the QR code on, where the backup code comes before the phone's. */
+async function setsUp(alice: Person, length: number): Promise<void> {
+  await alice.scans()
+  await alice.presses('Next')
+  await alice.saves(length, 'Next')
+  await alice.presses('Next')
+  await alice.types(await alice.newCode())
+  await alice.presses('Verify and Enable')
+  await alice.reads('Two-factor authentication is on')
+  await alice.presses('Done')
+}
 
-  await lab.press('Sign out')
-  await lab.signIn()
-  await lab.code()
-  await lab.press('Sign in')
-  await expect(lab.app.getByText('Welcome back')).toBeVisible()
-  await lab.done(2)
+/** Signs in with the backup code that is on the paper, once the phone is lost. */
+async function signsInFromPaper(alice: Person, name: string): Promise<void> {
+  await alice.loses()
+  await alice.password()
+  await alice.presses(`Use ${name}`)
+  await alice.typesFromPaper((await alice.paper())[0]!)
+  await alice.presses('Sign in')
+}
 
-  await lab.press('Sign out')
-  await lab.signIn()
-  await lab.code(false)
-  await lab.press('Sign in')
-  await expect(lab.app.getByText("You've already used this code")).toBeVisible()
-  await lab.done(3)
-
-  const wire = lab.page.locator('lab-traffic')
-  await wire.locator('li', { hasText: '/v1/verify 200' }).locator('summary').click()
-  await lab.press('Send it again', wire)
-  await expect(wire.getByText('The same answer again.')).toBeVisible()
-  await lab.done(4)
-
-  const attacks = lab.page.locator('lab-attacks')
-  await lab.press('+1 min', lab.top)
-  await lab.press('200 copies of one right code', attacks)
-  await expect(attacks.getByText('One got in.')).toBeVisible({ timeout: 60_000 })
-  await expect(attacks.locator('tr', { hasText: 'code_reused' })).toContainText('199')
-  await lab.done(5)
-  await lab.press('1,000 guesses at once', attacks)
-  await expect(attacks.getByText('5 were compared.')).toBeVisible({ timeout: 60_000 })
-  await expect(attacks.locator('tr', { hasText: 'locked' })).toContainText('995')
-  await look(lab.page, 'attacked')
-
-  await lab.press('Unlock', lab.desk)
-  await expect(lab.desk.getByText('Unlocked.')).toBeVisible()
-  await lab.done(7)
-})
-
-test('five minutes: the second half', async ({ app }) => {
-  const lab = await open(app)
-  await lab.enable()
-  await lab.press('Sign out')
-
-  // The phone is lost. The paper lets in, and another phone takes its place.
-  await lab.press('Lose it', lab.phone)
-  await lab.signIn()
-  await lab.press('Use backup code')
-  await lab.phone.locator('.note').first().click()
-  await lab.press('Sign in')
-  await lab.press('Write down what is shown', lab.phone)
-  await lab.app.getByRole('checkbox').check()
-  await lab.press('Continue')
-  await lab.press('Set up new phone')
-  await lab.press('Another phone', lab.phone)
-  await expect(lab.app.locator('img.qr')).toBeVisible()
-  await lab.press('Scan', lab.phone)
-  await lab.press('Next')
-  await lab.code(false)
-  await lab.press('Switch to this phone')
-  await lab.press('Done')
-  await lab.done(3)
-
-  // Phone and paper are gone: the link, the identity check, a reviewer, a day's wait.
-  await lab.press('Sign out')
-  await lab.press('Lose it', lab.phone)
-  await lab.signIn()
-  await lab.press('I no longer have access to my 2FA device')
-  await lab.press('Send me the link')
-  await lab.inbox.getByRole('button', { name: /Confirm your identity/ }).click()
-  await look(lab.page, 'mail')
-  await lab.inbox.getByRole('link', { name: 'Confirm your identity' }).click()
-  await expect(lab.app.getByText('You continue at Persona')).toBeVisible()
-  expect(lab.page.url(), 'the token is out of the address').toBe(app.server.url + '/#/reset/identity')
-  await lab.press('Start')
-  await lab.page.getByRole('button', { name: 'Pass the check' }).click()
-  await lab.page.getByRole('link', { name: 'Continue' }).click()
-  await expect(lab.app.getByText("We're reviewing your case")).toBeVisible()
-
-  const [tab] = await Promise.all([lab.page.context().waitForEvent('page'), lab.desk.getByRole('link', { name: 'Open a reviewer’s tab' }).click()])
-  await tab.setViewportSize({ width: 1280, height: 900 })
-  const reviewer = new Lab(tab)
-  await reviewer.press('Sign in as the reviewer')
-  await reviewer.app.locator('nightlatch-review').getByText(/R-\w{4}/).first().click()
-  await reviewer.press('Approve')
-  await look(tab, 'review')
+/** A reviewer approves the only case. */
+async function isApproved(alice: Person, looks: (reviewer: Page) => Promise<void> = async () => {}): Promise<void> {
+  const reviewer = await alice.asReviewer()
+  await reviewer.presses(/^Open case R-/)
+  await reviewer.presses('Approve')
+  await looks(reviewer.page)
   const reference = /R-\w{4}/.exec(await reviewer.app.getByRole('heading', { name: /^Case/ }).innerText())![0]
   await reviewer.app.getByRole('checkbox').check()
   await reviewer.app.getByLabel(`Type ${reference} to approve`).fill(reference)
-  await reviewer.press('Confirm')
-  await expect(reviewer.app.getByText('Approved. The link is mailed as soon as it takes effect.')).toBeVisible()
-  await tab.close()
+  await reviewer.presses('Confirm')
+  await reviewer.sees('Approved. The link is mailed as soon as it takes effect.')
+  await reviewer.page.close()
+}
 
-  await lab.press('+24 h', lab.top)
-  await lab.inbox.getByRole('button', { name: /You can sign in again/ }).click()
-  await lab.inbox.getByRole('link', { name: 'Sign in' }).click()
-  await expect(lab.app.getByText('You can sign in again')).toBeVisible()
-  await lab.press('Sign in')
-  await expect(lab.app.getByText('The link from the mail is ready.')).toBeVisible()
-  await lab.signIn()
-  await lab.press('Sign in')
-  await lab.done(8)
+/** Opens the mail that has just come: there are others with its subject. */
+async function opensNewestMail(alice: Person, subject: RegExp): Promise<void> {
+  const all = alice.inbox.getByRole('button', { name: 'All mails' })
+  if (await all.isVisible()) await all.click()
+  await expect(alice.inbox.getByRole('listitem').first().getByRole('button', { name: subject })).toBeVisible()
+  await alice.opensMail(subject)
+}
+
+/** Signs in by the link of the mail, with the password. */
+async function signsInByLink(alice: Person): Promise<void> {
+  await opensNewestMail(alice, /^You can sign in again/)
+  await alice.presses('Sign in', alice.inbox)
+  await alice.reads('You can sign in again')
+  await alice.presses('Sign in')
+  await alice.sees('The link from the mail is ready.')
+  await alice.password()
+  await alice.presses('Sign in')
+}
+
+/** Asks for the link, and goes to the identity check. */
+async function goesToIdentityCheck(alice: Person): Promise<void> {
+  await alice.presses('I no longer have access to my 2FA device')
+  await alice.presses('Send me the link')
+  await opensNewestMail(alice, /^Confirm your identity/)
+}
+
+/** An account that is not new: the tour says so, and what to do. */
+async function startsOver(alice: Person): Promise<void> {
+  await expect(alice.tour).toContainText('It begins with an account that has no second factor, and Alice has one.')
+  await alice.presses('Show me', alice.tour.getByText('It begins with'))
+  await expect(alice.desk).toBeFocused()
+  await alice.hasAuthenticatorRemoved()
+  await expect(alice.tour.getByText('It begins with')).toHaveCount(0)
+}
+
+test('every tour, one after another, as the one before has left it', async ({ app }) => {
+  test.setTimeout(400_000) // a visitor takes half an hour
+  const alice = await Person.atTheLab(app, 'standard')
+  const attacks = alice.page.getByRole('region', { name: 'Attack it' })
+  const wire = alice.page.getByRole('region', { name: 'Over the wire' })
+
+  await step('Five minutes', async () => {
+    await look(alice.page, 'first')
+    await alice.password()
+    await alice.presses('Settings ▸ Security')
+    await alice.presses('Enable')
+    await setsUp(alice, 13)
+    await alice.ticked(1)
+    await alice.signsIn()
+    await alice.ticked(2)
+
+    await alice.password()
+    await alice.types([...alice.typed].at(-1)!)
+    await alice.presses('Sign in')
+    await alice.sees("You've already used this code")
+    await alice.ticked(3)
+    await wire.getByRole('listitem').filter({ hasText: '/v1/verify 200' }).locator('summary').click()
+    await alice.presses('Send it again', wire)
+    await expect(wire.getByText('The same answer again.')).toBeVisible()
+    await alice.ticked(4)
+
+    await alice.waits()
+    await alice.presses('200 copies of one right code', attacks)
+    await expect(attacks.getByText('One got in.')).toBeVisible({ timeout: 60_000 })
+    await expect(attacks.getByRole('row', { name: 'code_reused' })).toContainText('199')
+    await alice.ticked(5)
+    await alice.presses('1,000 guesses at once', attacks)
+    await expect(attacks.getByText('5 were compared.')).toBeVisible({ timeout: 60_000 })
+    await expect(attacks.getByRole('row', { name: 'locked' })).toContainText('995')
+    await look(alice.page, 'attacked')
+    await alice.presses('Unlock', alice.desk)
+    await expect(alice.desk.getByText('Unlocked.')).toBeVisible()
+    await alice.ticked(7)
+
+    await signsInFromPaper(alice, 'backup code')
+    await alice.saves(13, 'Continue')
+    await alice.presses('Continue')
+    await alice.ticked(8)
+    await alice.presses('Set up new phone')
+    await alice.takesAnotherPhone()
+    await alice.scans()
+    await alice.presses('Next')
+    await alice.types(await alice.newCode())
+    await alice.presses('Switch to this phone')
+    await alice.presses('Done')
+    await alice.ticked(9)
+
+    await alice.loses()
+    await alice.password()
+    await goesToIdentityCheck(alice)
+    await look(alice.page, 'mail')
+    await alice.ticked(10)
+    await alice.presses('Confirm your identity', alice.inbox)
+    await alice.sees('You continue at Persona')
+    expect(alice.page.url(), 'the token is out of the address').toBe(app.server.url + '/#/reset/identity')
+    await alice.presses('Start')
+    await alice.checksIdentity('Pass')
+    await alice.comesBack()
+    await alice.sees("We're reviewing your case")
+    await alice.ticked(11)
+    await isApproved(alice, (page) => look(page, 'review'))
+    await alice.ticked(12)
+    await alice.presses('+24 h', alice.page.getByRole('group', { name: 'The service’s clock' }))
+    await alice.ticked(13)
+    await signsInByLink(alice)
+    await alice.badge('Disabled')
+    await alice.ticked(13)
+    await alice.takesAnotherPhone()
+    await alice.presses('Set up now')
+    await setsUp(alice, 13)
+    await alice.ticked(14)
+  })
+
+  await step('The help page of Mirox', async () => {
+    await alice.page.getByText('mirox', { exact: true }).click()
+    await startsOver(alice)
+    await alice.password()
+    await alice.presses('Profile ▸ Security card')
+    await alice.badge('Disabled')
+    await alice.presses('Set up now')
+    await alice.ticked(1)
+    await alice.scans()
+    await alice.presses('Next')
+    await alice.saves(8, 'Next')
+    await alice.presses('Next')
+    await alice.types(await alice.wrongCode())
+    await alice.presses('Verify and Enable')
+    await alice.ticked(2)
+    await alice.types(await alice.newCode())
+    await alice.presses('Verify and Enable')
+    await alice.presses('Done')
+    await alice.ticked(3)
+    await alice.signsIn()
+    await alice.ticked(4)
+    await alice.presses('Profile ▸ Security card')
+    await alice.presses('Check 2FA')
+    await alice.types(await alice.newCode())
+    await alice.presses('Check')
+    await alice.presses('Done')
+    await alice.ticked(5)
+    await alice.presses('New backup code')
+    await alice.types(await alice.newCode())
+    await alice.presses('Create')
+    await alice.saves(8, 'Done')
+    await alice.presses('Done')
+    await alice.ticked(6)
+    await signsInFromPaper(alice, 'backup code')
+    await alice.ticked(7)
+    await alice.takesAnotherPhone()
+    await alice.presses('Set up now')
+    await setsUp(alice, 8)
+    await alice.ticked(8)
+    await alice.presses('Disable')
+    await alice.types(await alice.newCode())
+    await alice.presses('Disable')
+    await alice.presses('Done')
+    await alice.ticked(9)
+    await alice.presses('Enable')
+    await setsUp(alice, 8)
+    await alice.ticked(9)
+    await alice.hasAuthenticatorRemoved()
+    await alice.ticked(10)
+  })
+
+  await step('The help page of MIAXdx', async () => {
+    await alice.page.getByText('miaxdx', { exact: true }).click()
+    await alice.password()
+    await alice.reads('Set up two-factor authentication to continue')
+    await alice.presses('Start')
+    await setsUp(alice, 13)
+    await alice.ticked(1)
+    await alice.signsIn()
+    await alice.ticked(2)
+    await alice.password()
+    await alice.types([...alice.typed].at(-1)!)
+    await alice.presses('Sign in')
+    await alice.ticked(3)
+    await alice.windsPhone(-4)
+    await alice.password()
+    await alice.types(await alice.newCode())
+    await alice.presses('Sign in')
+    await alice.sees(/Your phone's clock is [45] minutes slow/) // a code is shown for half a minute
+    await alice.ticked(4)
+    await alice.presses('Automatic', alice.phone)
+    await alice.signsIn()
+    await alice.presses('Settings ▸ Security')
+    await alice.presses('Reset')
+    await alice.types(await alice.newCode())
+    await alice.presses('Continue')
+    await alice.takesAnotherPhone()
+    await alice.scans()
+    await alice.presses('Next')
+    await alice.types(await alice.newCode())
+    await alice.presses('Switch to this phone')
+    await alice.presses('Done')
+    await alice.ticked(5)
+    await signsInFromPaper(alice, 'backup key')
+    await alice.saves(13, 'Continue')
+    await alice.presses('Continue')
+    await alice.ticked(6)
+    await alice.presses('I still have my phone')
+    await alice.password()
+    await goesToIdentityCheck(alice)
+    await alice.ticked(7)
+    await alice.presses('Confirm your identity', alice.inbox)
+    await alice.presses('Start')
+    await alice.checksIdentity('Fail')
+    await alice.comesBack()
+    await alice.sees('Show the ENTIRE ID')
+    await alice.ticked(8)
+    await alice.presses('Try again')
+    await alice.checksIdentity('Pass')
+    await alice.comesBack()
+    await alice.ticked(9)
+    await isApproved(alice)
+    await alice.ticked(10)
+    await signsInByLink(alice)
+    await alice.takesAnotherPhone()
+    await setsUp(alice, 13)
+    await alice.ticked(11)
+  })
+
+  await step('The help page of Midphase', async () => {
+    await alice.page.getByText('midphase', { exact: true }).click()
+    await startsOver(alice)
+    await alice.password()
+    await alice.presses('My Account ▸ 2FA Security')
+    await alice.presses('Set up now')
+    await alice.scans()
+    await alice.presses('Continue')
+    await alice.types(await alice.newCode())
+    await alice.presses('Check')
+    await alice.reads('Congratulations!')
+    await alice.ticked(1)
+    await alice.presses('OK')
+    await alice.saves(13, 'Finish')
+    await alice.presses('Finish')
+    await alice.ticked(2)
+    await alice.signsIn()
+    await alice.ticked(3)
+    await alice.presses('My Account ▸ 2FA Security')
+    await alice.presses('Revoke Recovery Token')
+    await alice.types(await alice.newCode())
+    await alice.presses('Revoke')
+    await alice.presses('Create')
+    await alice.saves(13, 'Finish')
+    await alice.presses('Finish')
+    await alice.ticked(4)
+    await signsInFromPaper(alice, 'Recovery Token')
+    await alice.ticked(5)
+    await alice.takesAnotherPhone()
+    await alice.presses('Set up new phone')
+    await alice.scans()
+    await alice.presses('Continue')
+    await alice.types(await alice.newCode())
+    await alice.presses('Switch to this phone')
+    await alice.saves(13, 'Finish')
+    await alice.presses('Finish')
+    await alice.presses('OK')
+    await alice.ticked(6)
+    await alice.presses('History')
+    await alice.ticked(7)
+    await alice.hasAuthenticatorRemoved()
+    await alice.ticked(8)
+    await expect(alice.tour).toContainText('That was all of it.')
+  })
 })
 
-test('another policy, another ending, and other words', async ({ app }) => {
-  const lab = await open(app)
-  await lab.top.getByText('miaxdx').click()
-  await expect(lab.tour.getByText('The help page of MIAXdx')).toBeVisible()
-  await lab.signIn()
-  await expect(lab.app.getByText('Set up two-factor authentication to continue')).toBeVisible()
-  await lab.press('Start')
-  await lab.setUp()
-  await lab.done(1)
+test('other words, and a clock that is ahead', async ({ app }) => {
+  const alice = await Person.atTheLab(app, 'miaxdx')
+  const top = alice.page.getByRole('banner')
+  await alice.page.getByRole('combobox', { name: 'Language' }).selectOption('de')
+  await alice.password()
+  await alice.reads('Richten Sie die Zwei-Faktor-Authentifizierung ein, um fortzufahren')
+  await expect(top).not.toContainText('A back end of yours')
+  await alice.waits()
+  await expect(top).toContainText('1 min ahead')
+  await expect(top).toContainText('A back end of yours now refuses what it signs.')
+})
 
-  await lab.page.locator('lab-top select').selectOption('de')
-  await lab.press('Sign out')
-  await lab.press('−1 min', lab.phone)
-  for (let i = 0; i < 3; i++) await lab.press('−1 min', lab.phone)
-  await lab.signIn()
-  await lab.code()
-  await lab.press('Anmelden')
-  await expect(lab.app.getByText('Automatisch').first()).toBeVisible()
-  await lab.press('Automatic', lab.phone)
+test('a minute’s wait does what the operator does', async ({ app }) => {
+  const alice = await Person.atTheLab(app, 'standard')
+  await alice.password()
+  await alice.presses('Settings ▸ Security')
+  await alice.presses('Enable')
+  await setsUp(alice, 13)
+  const attacks = alice.page.getByRole('region', { name: 'Attack it' })
+  const unlock = alice.tour.getByRole('listitem').filter({ hasText: 'Have the operator unlock' })
+  await alice.presses('1,000 guesses at once', attacks)
+  await expect(attacks.getByText('5 were compared.')).toBeVisible({ timeout: 60_000 })
+  await alice.ticked(2)
+  await expect(unlock).not.toContainText('done')
+  await alice.waits()
+  await expect(unlock).toContainText('done')
+})
+
+test('what the reviewer does with their own account is not on the tour', async ({ app }) => {
+  const reviewer = await Person.atTheLab(app, 'standard')
+  await reviewer.password('reviewer')
+  await reviewer.isIn('Reviewer')
+  await expect(reviewer.tour).toContainText('does not count on the tour')
+  await reviewer.password('bob')
+  await reviewer.isIn('Bob')
+  await expect(reviewer.tour).not.toContainText('does not count on the tour')
 })
 
 test('what was under way goes on after a reload', async ({ app }) => {
-  const lab = await open(app)
-  await lab.enable()
-  await lab.press('Sign out')
-  await lab.signIn()
-  await expect(lab.app.getByText('Enter your 6-digit code')).toBeVisible()
-  await lab.page.reload()
-  await lab.code()
-  await lab.press('Sign in')
-  await expect(lab.app.getByText('Welcome back')).toBeVisible()
-  await lab.page.reload()
-  await expect(lab.app.getByText('Welcome back')).toBeVisible()
+  const alice = await Person.atTheLab(app, 'standard')
+  await alice.password()
+  await alice.presses('Settings ▸ Security')
+  await alice.presses('Enable')
+  await setsUp(alice, 13)
+  await alice.password()
+  await alice.reads('Enter your 6-digit code')
+  await alice.page.reload()
+  await alice.reads('Enter your 6-digit code')
+  await alice.newCode()
+  await alice.presses(/\d{3} \d{3}/, alice.phone) // it types its code by itself
+  await alice.presses('Sign in')
+  await alice.isIn()
+  await alice.page.reload()
+  await alice.isIn()
 })
 
 test('the page runs no script but its own', async ({ app }) => {
-  const lab = await open(app)
-  const tried = await lab.page.evaluate(() => {
+  const { page } = await Person.atTheLab(app, 'standard')
+  const tried = await page.evaluate(() => {
     const refused: string[] = []
     try {
       document.body.insertAdjacentHTML('beforeend', '<img src=x>')

@@ -41,6 +41,30 @@ test('case: the whole of it in the order in which it is judged; nothing is chose
   await app.look('review-case')
 })
 
+test('narrow: all of a row is in sight, and what a browser says of itself is there once', async ({ app }) => {
+  const { id, session } = await openCase(app)
+  const agent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/150.0.0.0 Safari/537.36'
+  await app.page.route('**/v1/reviews/*', async (route) => {
+    const answer = await route.fetch()
+    const found = await answer.json()
+    found.identity[0].verified = '+15555550100155555501001555555010015555550100'
+    found.recent_changes = ['enabled', 'backup_code_issued', 'password_changed', 'login'].map((type, i) =>
+      ({ ...found.history[0], id: String(i), type, outcome: i === 3 ? 'failure' : 'success', ip: '203.0.113.7', user_agent: i === 2 ? 'curl/8' : agent }))
+    await route.fulfill({ response: answer, json: found })
+  })
+  const console = await app.mount('nightlatch-review', { session, case: id })
+  const changes = console.getByRole('region', { name: 'Changes of the last seven days' }).getByRole('row')
+  await expect(changes).toHaveText([/Mozilla/, /Same browser as above/, /curl\/8/, /Mozilla/])
+  for (const width of [720, 390, 320]) {
+    await app.page.setViewportSize({ width, height: 900 })
+    for (const region of await console.getByRole('region').all()) {
+      expect(await region.evaluate((r) => r.scrollWidth - r.clientWidth), `${await region.getAttribute('aria-label')} at ${width} pixels`).toBe(0)
+    }
+    await expect(console.getByText('Match', { exact: true }).first()).toBeInViewport()
+  }
+  await app.look('review-narrow')
+})
+
 test('approve: the reference typed, the person ticked, and only then', async ({ app }) => {
   const { reference, console } = await openCase(app)
   const decisions: string[] = []
@@ -154,6 +178,34 @@ test('who may not: own case, no reviewer, a sign-in too long ago, no such case',
   await app.look('review-reauthenticate')
   await late.getByRole('button', { name: 'Sign in' }).click()
   expect((await app.events()).map((e) => e.type)).toContain('nightlatch-reauthenticate')
+})
+
+test('a case is called the reviewer’s own only where the service says so', async ({ app }) => {
+  const { id, session, console } = await openCase(app)
+  const service = { status: 403, contentType: 'application/problem+json', json: { status: 403, code: 'forbidden', title: 'You may not do this', detail: 'Nobody decides on their own account.' } }
+  const gateway = { status: 403, json: { message: 'Forbidden' } }
+  const answers = async (pattern: string, answer: typeof service | typeof gateway) => {
+    await app.page.unroute(pattern)
+    await app.page.route(pattern, (route) => route.fulfill(answer))
+  }
+  const decision = '**/v1/reviews/*/decision'
+  await answers(decision, gateway)
+  await console.getByRole('button', { name: 'Ask for another identity check' }).click()
+  await console.getByRole('button', { name: 'Confirm' }).click()
+  await expect(console.getByRole('alert')).toHaveText(/^\s*You may not do this\.\s*$/)
+  await answers(decision, service)
+  await console.getByRole('button', { name: 'Confirm' }).click()
+  await expect(console.getByRole('alert')).toHaveText(/^\s*Nobody decides on their own account\.\s*$/)
+
+  for (const [answer, words] of [[gateway, 'You may not do this.'], [service, 'Nobody decides on their own account.']] as const) {
+    await answers('**/v1/reviews/*', answer)
+    const opened = await app.mount('nightlatch-review', { session, case: id })
+    await expect(opened.getByRole('alert')).toContainText(words)
+  }
+  // Who is no reviewer is refused the queue as well.
+  await answers('**/v1/reviews', service)
+  const other = await app.mount('nightlatch-review', { session, case: id })
+  await expect(other.getByRole('alert')).toContainText('Only reviewers')
 })
 
 test('what an attacker writes is shown as text, and nothing invisible hides in it', async ({ app }) => {

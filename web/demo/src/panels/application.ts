@@ -4,7 +4,7 @@ import { customElement, query, state } from 'lit/decorators.js'
 import { keyed } from 'lit/directives/keyed.js'
 import { mountSite, routeOf } from 'nightlatch-site'
 
-import { isReviewer, lab, Panel, password, users } from '../lab.ts'
+import { isReviewer, lab, firstNameOf, Panel, password, users } from '../lab.ts'
 import { program, Refused } from '../program.ts'
 import { NoPhone, signInAs } from '../reviewer.ts'
 import { words } from '../words.ts'
@@ -135,7 +135,7 @@ export class Application extends Panel {
     return html`
       <nav class="tabs" lang="en" aria-label=${w.name}>${tab('home', w.home)}${tab('security', w.place[lab.preset])}${reviewer ? html`<a href="#/reviews">${w.console}</a>` : nothing}</nav>
       ${this.page === 'home'
-        ? html`<section class="card" lang="en"><h3 tabindex="-1">${w.hello} <bdi>${name(stage.user)}</bdi></h3>
+        ? html`<section class="card" lang="en"><h3 tabindex="-1">${w.hello} <bdi>${firstNameOf(stage.user)}</bdi></h3>
             <h4>${w.orders}</h4><ul class="orders">${w.order.map((o) => html`<li><span>${o}</span><span class="quiet">${w.shipped}</span></li>`)}</ul></section>`
         : html`${keyed(stage.session + lab.lang, html`<nightlatch-security-card
             .app=${w.name} .preset=${lab.preset} .clock=${lab.now} .fetch=${lab.fetch} .session=${stage.session} .account=${stage.user} .support=${'support@example.com'} .grant=${stage.grant ?? ''}
@@ -215,9 +215,4 @@ export class Application extends Panel {
   }
 
   readonly #password = (): void => void (this.said = w.changed)
-}
-
-function name(user: string): string {
-  const first = user.split('@')[0]!
-  return first[0]!.toUpperCase() + first.slice(1)
 }

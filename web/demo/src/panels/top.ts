@@ -32,18 +32,18 @@ export class Top extends Panel {
     void this.ticked
     return html`
       <div class="brand"><svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true">${mark}</svg><h1>${w.name} <span>${w.lab}</span></h1></div>
-      <fieldset class="segments">
-        <legend>${w.policy}</legend>
-        ${presets.map((p) => html`<label><input type="radio" name="preset" value=${p} .checked=${lab.preset === p} @change=${() => this.#set(lab.choose(p))}/><span>${p}</span></label>`)}
-      </fieldset>
       <label class="pick"><span>${w.language}</span>
         <select @change=${(e: Event) => lab.speak((e.target as HTMLSelectElement).value)}>
           ${Object.entries(languages).map(([code, name]) => html`<option value=${code} lang=${code} ?selected=${lab.lang === code}>${name}</option>`)}
         </select>
       </label>
+      <fieldset class="segments">
+        <legend>${w.policy}</legend>
+        <div>${presets.map((p) => html`<label><input type="radio" name="preset" value=${p} .checked=${lab.preset === p} @change=${() => this.#set(lab.choose(p))}/><span>${p}</span></label>`)}</div>
+      </fieldset>
       <div class="clock" role="group" aria-label=${w.clock}>
-        <span class="label">${w.clock}</span>
-        <span class="row"><time>${moment(lab.now())}</time>${lab.offset > 0 ? html`<span class="chip amber">+${duration(lab.offset)}</span>` : nothing}
+        <span class="label">${lab.offset > 0 ? w.clockAhead : w.clock}</span>
+        <span class="row"><time>${moment(lab.now())}</time>${lab.offset > 0 ? html`<span class="chip amber">${duration(lab.offset)} ${w.ahead}</span>` : nothing}
         ${w.jumps.map((j) => html`<button class="small" type="button" title=${w.jumpTitle} @click=${() => this.#set(lab.jump(j.seconds))}>${j.label}</button>`)}</span>
       </div>
       <div role="status" class="silent">${lab.silent && Date.now() - lab.silent > 3000 ? html`<p class="notice bad">${w.silent}</p>` : this.said ? html`<p class="notice bad">${this.said}</p>` : nothing}</div>`

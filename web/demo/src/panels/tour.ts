@@ -2,7 +2,7 @@ import { html, nothing, svg, type TemplateResult } from 'lit'
 import { customElement } from 'lit/decorators.js'
 
 import { isDone } from '../facts.ts'
-import { lab, Panel } from '../lab.ts'
+import { isReviewer, lab, firstNameOf, Panel } from '../lab.ts'
 import { tours, type Step } from '../tours.ts'
 import { words } from '../words.ts'
 
@@ -35,9 +35,17 @@ export class TourPanel extends Panel {
     return html`
       <header class="row"><h2 class="tiny" id="tour-title">${w.title}</h2><span class="push quiet" role="status">${n} ${w.of} ${tour.steps.length}</span></header>
       <h3>${tour.title}</h3><p class="quiet">${tour.about}</p>
+      ${this.#astray(done[0]!)}
       <ol class="steps">${tour.steps.map((s, i) => this.#step(s, i, done[i]!, i === next))}</ol>
       ${next < 0 ? html`<p class="notice good">${w.all}</p>` : nothing}
       ${n > 0 ? html`<button type="button" class="small" @click=${() => lab.forgetFacts()}>${w.again}</button>` : nothing}`
+  }
+
+  /** What keeps the steps from being ticked, if anything does. */
+  #astray(begun: boolean): TemplateResult | typeof nothing {
+    if (isReviewer(lab.user)) return html`<p class="notice">${w.reviewer}</p>`
+    if (begun || !lab.stored?.item.auth) return nothing
+    return html`<p class="notice">${w.begun(firstNameOf(lab.user))} <button type="button" class="link" @click=${() => show('desk')}>${w.show}</button></p>`
   }
 
   #step(s: Step, i: number, done: boolean, next: boolean): TemplateResult {
