@@ -62,9 +62,9 @@ func last[T any](n int, list []T) []T { return list[max(0, len(list)-n):] }
 func (w *wallet) typed(r *mathrand.Rand, secret string, now time.Time) string {
 	step := now.Unix() / wholeStep
 	switch n := r.IntN(100); {
-	case secret == "" || n < 7:
+	case secret == "" || n < 3:
 		return fmt.Sprintf("%06d", r.IntN(1e6))
-	case n < 20: // told by how much, if it is within ten minutes
+	case n < 9: // told by how much, if it is within ten minutes
 		return w.codes.at(secret, step+int64(r.IntN(50)-25))
 	default:
 		return w.codes.at(secret, step+int64(r.IntN(3)-1))
