@@ -103,6 +103,7 @@ func (s *serial) wind(d time.Duration) {
 
 // turnBack has the next server begin with a clock that is behind what the one before it has recorded.
 func (s *serial) turnBack(seat *seat, d time.Duration) {
+	d = min(d, time.Duration(seat.low.Load())) // not before the real time
 	s.passed -= d
 	s.back++
 	offset := seat.low.Add(int64(-d))
@@ -193,7 +194,11 @@ func (s *serial) judge() {
 	for _, w := range s.wallets {
 		history, err := s.history(w)
 		if err == nil {
-			err = w.explain(history)
+			// What came together is put into the history side by side: a row can be there a moment before an older one.
+			err = s.servers[0].eventuallyHistory(s.mint(w.user), func(events []api.HistoryEvent) error {
+				history = events
+				return w.explain(events)
+			})
 		}
 		if err != nil {
 			s.t.Errorf("%s: %v", w.user, err)
@@ -238,13 +243,19 @@ func (s *serial) history(w *wallet) (history []api.HistoryEvent, err error) {
 	end.reply, end.answered, end.verdict = r, true, ok
 	w.attempts = append(w.attempts, end)
 	s.signsIn()
-	err = s.servers[0].eventuallyHistory(s.mint(w.user), func(events []api.HistoryEvent) error {
-		history = events
-		if !slices.ContainsFunc(events, func(e api.HistoryEvent) bool { return e.Reason == tag }) {
-			return errors.New("the history does not come to its end")
+	for grown := -1; len(history) > grown; { // after a long day the stream is late
+		grown = len(history)
+		err = s.servers[0].eventuallyHistory(s.mint(w.user), func(events []api.HistoryEvent) error {
+			history = events
+			if !slices.ContainsFunc(events, func(e api.HistoryEvent) bool { return e.Reason == tag }) {
+				return errors.New("the history does not come to its end")
+			}
+			return nil
+		})
+		if err == nil {
+			break
 		}
-		return nil
-	})
+	}
 	return history, err
 }
 
