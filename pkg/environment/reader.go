@@ -23,7 +23,7 @@ type reader struct {
 }
 
 func (r *reader) fault(name, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf(name+": "+format, args...))
+	r.faults = append(r.faults, fmt.Errorf("%s: %s", name, fmt.Sprintf(format, args...)))
 }
 
 // need takes a setting that must be there.
