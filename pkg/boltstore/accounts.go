@@ -37,11 +37,15 @@ func splitHead(stored []byte) (h head, image []byte, err error) {
 		return head{}, nil, fmt.Errorf("%w: an account of %d bytes", ErrDamaged, len(stored))
 	}
 	end := fixed + int(stored[fixed-1])
-	return head{
+	h = head{
 		version: int64(binary.BigEndian.Uint64(stored)),
 		schema:  binary.BigEndian.Uint32(stored[8:]),
 		due:     stored[fixed:end],
-	}, stored[end:], nil
+	}
+	if h.version < 1 || h.schema < 1 {
+		return head{}, nil, fmt.Errorf("%w: an account of version %d, schema %d", ErrDamaged, h.version, h.schema)
+	}
+	return h, stored[end:], nil
 }
 
 // decode returns the account that is stored; the zero account if nothing is.
@@ -59,8 +63,8 @@ func decode(user twofactor.UserID, stored []byte) (*twofactor.Account, error) {
 	if err := json.Unmarshal(image, a); err != nil {
 		return nil, fmt.Errorf("%w: account: %w", ErrDamaged, err)
 	}
-	if a.User != user || a.Version != h.version {
-		return nil, fmt.Errorf("%w: an account is not the one that its key names", ErrDamaged)
+	if a.User != user || a.Version != h.version || a.Schema != int(h.schema) {
+		return nil, fmt.Errorf("%w: an account is not the one that its key and its head name", ErrDamaged)
 	}
 	return a, nil
 }

@@ -92,6 +92,9 @@ func TestDamagedValues(t *testing.T) {
 		"nothing":        good,
 		"another user's": append(bytes.Clone(good), `{"user":"v","schema":1,"version":1}`...),
 		"wrong version":  append(bytes.Clone(good), `{"user":"u","schema":1,"version":2}`...),
+		"wrong schema":   append(bytes.Clone(good), `{"user":"u","schema":0,"version":1}`...),
+		"no schema":      append(head{version: 1}.append(nil), `{"user":"u","version":1}`...),
+		"no version":     append(head{schema: 1}.append(nil), `{"user":"u","schema":1}`...),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
