@@ -1,9 +1,11 @@
 package api_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -187,7 +189,7 @@ func TestDecodeNamesTheTypeAtFault(t *testing.T) {
 }
 
 // FuzzDecode: whatever it is given, Decode fills the struct or returns a problem; and what it has accepted, encoding/json
-// reads alike, and a round trip keeps.
+// reads alike, and a round trip keeps. A problem's detail is short, one line of ASCII, and tells no value.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `{"code":"123456"}`, `{"code":"1","code":"2"}`, `{"Code":"1"}`, `{"code":null}`, `{"code":"\ud83d\ude00"}`,
@@ -209,6 +211,7 @@ func FuzzDecode(f *testing.F) {
 				if !errors.As(err, &problem) {
 					t.Fatalf("%v is no problem", err)
 				}
+				wantDetail(t, problem.Detail, body)
 				continue
 			}
 			if len(body) > 0 {
@@ -231,4 +234,22 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+var (
+	longString = regexp.MustCompile(`"([^"\\]{12,})"\s*[,}\]]`)
+	oneLine    = regexp.MustCompile(`^[ -~…]{1,300}$`)
+)
+
+// wantDetail fails unless a detail is fit to be logged, and tells no string that is a value in the body.
+func wantDetail(t *testing.T, detail string, body []byte) {
+	t.Helper()
+	if !oneLine.MatchString(detail) {
+		t.Errorf("the detail is %q", detail)
+	}
+	for _, value := range longString.FindAllSubmatch(body, -1) {
+		if name := []byte(`"` + string(value[1]) + `"`); bytes.Count(body, name) == 1 && strings.Contains(detail, string(value[1])) {
+			t.Errorf("the detail %q tells a value of %s", detail, body)
+		}
+	}
 }
