@@ -25,8 +25,9 @@ SITE   := web/site/dist/index.html
 CDK    := infra/node_modules/.package-lock.json
 CONFIG ?= example.json
 
-# How many requests `make conformance` makes up for each operation.
+# How many requests `make conformance` makes up for each operation, and for how long `make fuzz` fuzzes each target.
 EXAMPLES ?= 300
+FUZZTIME ?= 20s
 
 # Whichever is there; CHROMIUM=/path/to/it names another.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -34,7 +35,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance FORCE
+.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance fuzz FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,20 +89,27 @@ lint: vulnerabilities ## format, vet, linters, known vulnerabilities
 	cd infra && go run $(GOLANGCI_LINT) run ./...
 
 # Without a network there is no database to ask. That is told and is no failure; a vulnerability is, and so is anything else.
-vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.dev
-	@found=$$(go run $(GOVULNCHECK) ./... 2>&1) && { echo "$$found"; exit 0; }; \
-	echo "$$found"; \
-	case "$$found" in \
-	*"fetching vulnerabilities"*"dial tcp"* | *"fetching vulnerabilities"*timeout*) echo "NOT CHECKED FOR KNOWN VULNERABILITIES: https://vuln.go.dev cannot be reached from here" ;; \
-	*) exit 1 ;; \
-	esac
-	@$(NODE) || { echo "NOT CHECKED FOR KNOWN VULNERABILITIES: the pages, for lack of Node 20.19"; exit 0; }; \
-	found=$$(cd web && npm audit --audit-level=high 2>&1) && { echo "$$found"; exit 0; }; \
-	echo "$$found"; \
-	case "$$found" in \
-	*"audit endpoint returned an error"*) echo "NOT CHECKED FOR KNOWN VULNERABILITIES: the pages: the registry does not answer npm audit" ;; \
-	*) exit 1 ;; \
-	esac
+vulnerabilities: ## known vulnerabilities in what is called, by https://vuln.go.dev, and in what npm installs, by its registry
+	@audit() { \
+		found=$$(cd "$$1" && shift 2 && "$$@" 2>&1) && { echo "$$2: $$found"; return; }; \
+		echo "$$found"; \
+		case "$$found" in \
+		*"fetching vulnerabilities"*"dial tcp"* | *"fetching vulnerabilities"*timeout*) why="https://vuln.go.dev cannot be reached from here" ;; \
+		*"audit endpoint returned an error"*) why="the registry does not answer npm audit" ;; \
+		*) status=1; return ;; \
+		esac; \
+		echo "NOT CHECKED FOR KNOWN VULNERABILITIES: $$2: $$why"; \
+	}; \
+	status=0; \
+	audit . "the functions and the local server" go run $(GOVULNCHECK) ./...; \
+	audit infra "the stacks" go run $(GOVULNCHECK) ./...; \
+	if $(NODE); then \
+		audit web "the pages" npm audit --audit-level=high; \
+		audit infra "the CDK" npm audit --audit-level=high; \
+	else \
+		echo "NOT CHECKED FOR KNOWN VULNERABILITIES: the pages and the CDK: for lack of Node 20.19"; \
+	fi; \
+	exit $$status
 
 build: dist/nightlatch $(SITE) functions ## dist/nightlatch for this machine, the deployed pages, and a zip for each function in functions/
 
@@ -155,3 +163,13 @@ costs: tools ## what sign-ins and all else cost on AWS, counted: the tables of d
 
 conformance: tools ## the running server against pkg/api/openapi.yaml, at length; EXAMPLES=1000 for each operation
 	go test -count=1 -timeout 2h -v -run '^TestConformance$$' ./cmd/nightlatch -conformance.examples $(EXAMPLES)
+
+# What breaks a target is kept in its package's testdata/fuzz, from where every go test tries it again.
+fuzz: ## every fuzz target in turn; FUZZTIME=1h for each, or 10000000x for so many inputs
+	@set -- $$(grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9]+' cmd functions pkg | sed -E 's|/[^/]*:func |:|' | sort) && \
+	count=$$# n=0 broken= && \
+	for target; do \
+		n=$$((n + 1)); echo "[$$n/$$count] $$target, $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}" || broken="$$broken $$target"; \
+	done; \
+	[ -z "$$broken" ] || { echo "BROKEN:$$broken"; exit 1; }
