@@ -66,7 +66,7 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 	same := subtle.ConstantTimeCompare(given[:], right[:]) == 1
 	user, known := userOf(in.Email)
 	if known && !same {
-		d.service.ReportLater(user.Email, seen(r, "password_failed"), func(err error) {
+		d.service.ReportPasswordFailed(user.Email, sourceIP(r), userAgent(r), func(err error) {
 			d.log.Error("demo host: a wrong password is missing in the history", "user", user.Email, "cause", err)
 		})
 	}
@@ -87,7 +87,8 @@ func (d *demoHost) login(w http.ResponseWriter, r *http.Request, in loginRequest
 		return offer, nil
 	}
 	// Where it cannot be reported, the sign-in does not go on: none is missing in the history.
-	if err := d.service.Report(r.Context(), user.Email, seen(r, "login")); err != nil {
+	login := api.HostEventRequest{Type: "login", IP: sourceIP(r), UserAgent: userAgent(r)}
+	if err := d.service.Report(r.Context(), user.Email, login); err != nil {
 		return nil, d.unavailable(r.Context(), err)
 	}
 	return d.grant(signedIn{User: user, AuthTime: d.now().Unix(), AMR: []string{"pwd"}})
@@ -125,10 +126,6 @@ func (d *demoHost) grant(s signedIn) (any, error) {
 }
 
 // seen is what happened, and where from.
-func seen(r *http.Request, what string) api.HostEventRequest {
-	return api.HostEventRequest{Type: what, IP: sourceIP(r), UserAgent: userAgent(r)}
-}
-
 func (d *demoHost) unavailable(ctx context.Context, err error) error {
 	if !errors.Is(err, host.ErrUnavailable) {
 		return err // ours to mend: a bare 500

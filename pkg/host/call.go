@@ -57,8 +57,9 @@ func (e *Error) Is(target error) bool {
 var errNoAnswer = errors.New("no answer")
 
 // post sends a body until it is answered with the wanted status, three times at most, and returns the answer's body. It
-// tries again after no answer and after 503: both may have had their effect, so whatever is posted may have it twice.
-func (c *Client) post(ctx context.Context, path string, body any, want int) ([]byte, error) {
+// tries again after no answer and after 503: both may have had their effect, so whatever is posted may have it twice. After
+// the gateway's 429, which has had none, it does so unless the body yields: all of a host's requests share one throttle.
+func (c *Client) post(ctx context.Context, path string, body any, want int, yields bool) ([]byte, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
@@ -68,7 +69,7 @@ func (c *Client) post(ctx context.Context, path string, body any, want int) ([]b
 	for attempt := range attempts {
 		var answer []byte
 		answer, err = c.attempt(ctx, path, encoded, want)
-		wait, again := retryAfter(err)
+		wait, again := retryAfter(err, yields)
 		if !again {
 			return answer, err
 		}
@@ -80,11 +81,13 @@ func (c *Client) post(ctx context.Context, path string, body any, want int) ([]b
 	return nil, err
 }
 
-// retryAfter says whether a failed attempt is worth another, and how long the service wants to be left alone.
-func retryAfter(err error) (wait time.Duration, again bool) {
+// retryAfter says whether a failed attempt is worth another, and how long the service wants to be left alone. A 429 with a
+// code is the service's own, about one user: it stays.
+func retryAfter(err error, yields bool) (wait time.Duration, again bool) {
 	var answered *Error
 	if errors.As(err, &answered) {
-		return answered.RetryAfter, answered.Status == http.StatusServiceUnavailable
+		throttled := answered.Status == http.StatusTooManyRequests && answered.Code == ""
+		return answered.RetryAfter, answered.Status == http.StatusServiceUnavailable || throttled && !yields
 	}
 	return 0, errors.Is(err, errNoAnswer)
 }
@@ -170,8 +173,8 @@ func problem(response *http.Response, answer []byte) *Error {
 // Any error means that nobody is signed in: an *Error (with Expect "enabled", 409 not_enabled is an alarm), or
 // ErrUnavailable. An answer that does not say whether a second factor is due, or says two things, is one.
 //
-// It is tried up to three times while the service cannot be reached or answers 503; each try that got through shows as a
-// challenge_issued in the history, and only the last one's challenge is returned.
+// It is tried up to three times while the service cannot be reached, answers 503 or is throttled; each try that got through
+// shows as a challenge_issued in the history, and only the last one's challenge is returned.
 func (c *Client) Challenge(ctx context.Context, request api.ChallengeRequest) (api.ChallengeResponse, error) {
 	var none api.ChallengeResponse
 	if request.UserID == "" {
@@ -180,7 +183,7 @@ func (c *Client) Challenge(ctx context.Context, request api.ChallengeRequest) (a
 	if request.Nonce == "" {
 		return none, errors.New("host: Nonce is required: NewNonce makes one")
 	}
-	body, err := c.post(ctx, "/v1/challenges", request, http.StatusOK)
+	body, err := c.post(ctx, "/v1/challenges", request, http.StatusOK, false)
 	if err != nil {
 		return none, err
 	}
@@ -208,17 +211,20 @@ func (c *Client) Challenge(ctx context.Context, request api.ChallengeRequest) (a
 
 // Report tells the service what happened at the login of a user: a sign-in without a second factor, a wrong password, a
 // new password or address, an account that is deleted. Wait for it: a new password voids what was begun with the old one
-// only once the service knows of it. A wrong password alone is for ReportLater.
+// only once the service knows of it. A wrong password alone is for ReportPasswordFailed.
 //
-// It is tried up to three times while the service cannot be reached or answers 503, and one that got through without an
-// answer happens twice. A login or password_failed makes two rows in the history then, rather than none. Of the others
+// It is tried up to three times while the service cannot be reached, answers 503 or is throttled, and one that got through
+// without an answer happens twice. A login or password_failed makes two rows in the history then, rather than none. Of the others
 // the second changes nothing more, but for what was begun in the seconds between: a challenge or a grant is void after a
 // second password_changed, a set-up is gone after a second deleted. After an error, report again.
+//
+// A password_failed is not tried again when it is throttled: somebody who tries passwords makes many, and they must not
+// stand in the way of the others, which share the throttle.
 func (c *Client) Report(ctx context.Context, user string, event api.HostEventRequest) error {
 	if user == "" {
 		return errors.New("host: a user is required")
 	}
-	_, err := c.post(ctx, "/v1/users/"+inPath.Replace(api.PathUser(user))+"/events", event, http.StatusNoContent)
+	_, err := c.post(ctx, "/v1/users/"+inPath.Replace(api.PathUser(user))+"/events", event, http.StatusNoContent, event.Type == passwordFailed)
 	return err
 }
 

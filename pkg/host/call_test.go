@@ -160,8 +160,8 @@ func TestErrors(t *testing.T) {
 		},
 		"the gateway's no": {answer(403, `{"message":"Forbidden"}`), host.Error{Status: 403, Detail: "Forbidden"}, false},
 		"the gateway's throttle": {
-			answer(429, `{"message":"Too Many Requests"}`, "Retry-After", "7"),
-			host.Error{Status: 429, Detail: "Too Many Requests", RetryAfter: 7 * time.Second}, true,
+			answer(429, `{"message":"Too Many Requests"}`, "Retry-After", "60"),
+			host.Error{Status: 429, Detail: "Too Many Requests", RetryAfter: time.Minute}, true,
 		},
 		"a page":           {answer(404, "<!doctype html>"), host.Error{Status: 404}, false},
 		"nothing":          {answer(401, ""), host.Error{Status: 401}, false},
@@ -307,7 +307,7 @@ func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// TestRetries: no answer and 503 are tried again, with pauses; nothing else is.
+// TestRetries: no answer, 503 and the gateway's throttle are tried again, with pauses; nothing else is.
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
@@ -334,7 +334,10 @@ func TestRetries(t *testing.T) {
 		"no patience for more":    {[]http.HandlerFunc{busy}, 500 * ms, host.ErrUnavailable, 1, 0, 0, 0},
 		"no patience at all":      {[]http.HandlerFunc{never}, 500 * ms, context.DeadlineExceeded, 1, 0, 0, 500 * ms},
 		"500":                     {[]http.HandlerFunc{answer(500, "")}, 0, host.ErrUnavailable, 1, 0, 0, 0},
-		"429":                     {[]http.HandlerFunc{answer(429, "", "Retry-After", "1")}, 0, host.ErrUnavailable, 1, 0, 0, 0},
+		"throttled":               {[]http.HandlerFunc{answer(429, `{"message":"Too Many Requests"}`), ok}, 0, nil, 2, 100 * ms, 150 * ms, 150 * ms},
+		"throttled for a second":  {[]http.HandlerFunc{answer(429, "", "Retry-After", "1")}, 0, host.ErrUnavailable, 3, 2000 * ms, 2000 * ms, 2000 * ms},
+		"throttled for longer":    {[]http.HandlerFunc{answer(429, "", "Retry-After", "1")}, 500 * ms, host.ErrUnavailable, 1, 0, 0, 0},
+		"429 of the service":      {[]http.HandlerFunc{answer(429, `{"code":"locked"}`, "Retry-After", "1")}, 0, host.ErrUnavailable, 1, 0, 0, 0},
 		"an answer without sense": {[]http.HandlerFunc{answer(200, "{}")}, 0, host.ErrUnavailable, 1, 0, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -360,6 +363,32 @@ func TestRetries(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestYields: of what shares the throttle, wrong passwords alone are not tried again, so that they do not crowd out the rest.
+func TestYields(t *testing.T) {
+	t.Parallel()
+	throttled := answer(429, `{"message":"Too Many Requests"}`)
+	done := answer(204, "")
+	for kind, wantAttempts := range map[string]map[string]int{
+		"password_failed":  {"throttled": 1, "busy": 2},
+		"password_changed": {"throttled": 2, "busy": 2},
+		"address_changed":  {"throttled": 2, "busy": 2},
+		"deleted":          {"throttled": 2, "busy": 2},
+		"login":            {"throttled": 2, "busy": 2},
+	} {
+		for first, h := range map[string]http.HandlerFunc{"throttled": throttled, "busy": answer(503, "")} {
+			synctest.Test(t, func(t *testing.T) {
+				f := &flaky{answers: []http.HandlerFunc{h, done}, begin: time.Now()}
+				client := newClient(t, nil, time.Now, func(c *host.Config) { c.HTTP = &http.Client{Transport: f} })
+				err := client.Report(t.Context(), "alice", api.HostEventRequest{Type: kind})
+				want := wantAttempts[first]
+				if len(f.came) != want || (err == nil) != (want == 2) {
+					t.Errorf("%s, %s at first: %v after %d attempts; want %d", kind, first, err, len(f.came), want)
+				}
+			})
+		}
 	}
 }
 

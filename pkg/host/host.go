@@ -4,7 +4,7 @@
 // and asks Client.Challenge whether a second factor is due. If it is, the browser takes the challenge to the service and
 // comes back with an assertion, which Client.VerifyAssertion checks: offline, for this user and this nonce, and once.
 // What happens without a second factor, Client.Report tells the service: the history has it, too. A wrong password is for
-// Client.ReportLater, so that no answer tells which addresses there are.
+// Client.ReportPasswordFailed, so that no answer tells which addresses there are.
 //
 // A session may be granted in two places only: where Challenge answered Required false, and where VerifyAssertion
 // returned no error. Any error of either means that nobody is signed in.

@@ -1,10 +1,13 @@
 package host_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,15 +18,15 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/host"
 )
 
-var failedPassword = api.HostEventRequest{Type: "password_failed", IP: "203.0.113.7"}
+var failedPassword = api.HostEventRequest{Type: "password_failed", IP: "203.0.113.7", UserAgent: "u"}
 
 // never is a failed that must not be called.
 func never(t *testing.T) func(error) {
 	return func(err error) { t.Errorf("failed: %v", err) }
 }
 
-// TestReportLater: it waits for nothing, and Flush waits for it.
-func TestReportLater(t *testing.T) {
+// TestReportPasswordFailed: it waits for nothing, and Flush waits for it.
+func TestReportPasswordFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var got atomic.Value
@@ -40,7 +43,7 @@ func TestReportLater(t *testing.T) {
 		if err := client.Flush(t.Context()); err != nil {
 			t.Errorf("with nothing under way: %v", err)
 		}
-		client.ReportLater("alice", failedPassword, never(t))
+		client.ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, never(t))
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("took %v; want 0", took)
 		}
@@ -55,13 +58,13 @@ func TestReportLater(t *testing.T) {
 	})
 }
 
-// TestReportLaterFails: each error is told once, and none but by the callback.
-func TestReportLaterFails(t *testing.T) {
+// TestReportPasswordFailedFails: each error is told once, and none but by the callback.
+func TestReportPasswordFailedFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, answer(403, `{"message":"Forbidden"}`), time.Now)
 		var told []error
-		client.ReportLater("alice", failedPassword, func(err error) { told = append(told, err) })
+		client.ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, func(err error) { told = append(told, err) })
 		if err := client.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -75,11 +78,42 @@ func TestReportLaterFails(t *testing.T) {
 			t.Errorf("without a callback: %q", told)
 		}
 	}()
-	newClient(t, nil, time.Now).ReportLater("alice", failedPassword, nil)
+	newClient(t, nil, time.Now).ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, nil)
 }
 
-// TestReportLaterLimit: while the service hangs, what is under way does not grow; afterwards all of it goes on.
-func TestReportLaterLimit(t *testing.T) {
+// TestFailedPanics: what the callback does wrong ends neither the program nor the caller's request, and is logged.
+func TestFailedPanics(t *testing.T) { // not parallel: it reads the log of the program
+	var logged bytes.Buffer
+	log.SetOutput(&logged)
+	defer log.SetOutput(os.Stderr)
+	synctest.Test(t, func(t *testing.T) {
+		serve := make(chan struct{})
+		client := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			<-serve
+			w.WriteHeader(http.StatusForbidden)
+		}), time.Now)
+		var calls atomic.Int64
+		for range 101 { // the last one is beyond the limit
+			client.ReportPasswordFailed("alice", "", "", func(error) {
+				calls.Add(1)
+				panic("the log is full")
+			})
+		}
+		if calls.Load() != 1 {
+			t.Errorf("failed was called %d times at once; want 1", calls.Load())
+		}
+		close(serve)
+		if err := client.Flush(t.Context()); err != nil || calls.Load() != 101 {
+			t.Errorf("%v after %d calls of failed; want 101", err, calls.Load())
+		}
+	})
+	if got := strings.Count(logged.String(), "panicked over"); got != 101 || !strings.Contains(logged.String(), "the log is full") {
+		t.Errorf("%d panics in the log; want 101, and why", got)
+	}
+}
+
+// TestReportPasswordFailedLimit: while the service hangs, what is under way does not grow; afterwards all of it goes on.
+func TestReportPasswordFailedLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var arrived atomic.Int64
@@ -90,11 +124,11 @@ func TestReportLaterLimit(t *testing.T) {
 			w.WriteHeader(http.StatusNoContent)
 		}), time.Now)
 		for range 100 {
-			client.ReportLater("alice", failedPassword, never(t))
+			client.ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, never(t))
 		}
 		var beyond []error
 		for range 3 {
-			client.ReportLater("alice", failedPassword, func(err error) { beyond = append(beyond, err) })
+			client.ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, func(err error) { beyond = append(beyond, err) })
 		}
 		synctest.Wait()
 		if len(beyond) != 3 || !errors.Is(beyond[0], host.ErrUnavailable) || arrived.Load() != 100 {
@@ -104,7 +138,7 @@ func TestReportLaterLimit(t *testing.T) {
 		if err := client.Flush(t.Context()); err != nil {
 			t.Error(err)
 		}
-		client.ReportLater("alice", failedPassword, never(t))
+		client.ReportPasswordFailed("alice", failedPassword.IP, failedPassword.UserAgent, never(t))
 		if err := client.Flush(t.Context()); err != nil || arrived.Load() != 101 {
 			t.Errorf("%v, %d arrived; want 101", err, arrived.Load())
 		}

@@ -19,9 +19,10 @@ class NoAnswer extends Unavailable {}
 
 /**
  * Sends a body until it is answered with the wanted status, three times at most, and returns the answer's body. It tries
- * again after no answer and after 503: both may have had their effect, so whatever is posted may have it twice.
+ * again after no answer and after 503: both may have had their effect, so whatever is posted may have it twice. After the
+ * gateway's 429, which has had none, it does so unless the body yields: all of a host's requests share one throttle.
  */
-export async function post(caller: Caller, path: string, body: object, want: number): Promise<string> {
+export async function post(caller: Caller, path: string, body: object, want: number, yields = false): Promise<string> {
   const url = new URL(caller.base + path);
   const sent = JSON.stringify(body);
   const ends = performance.now() + caller.timeout;
@@ -30,7 +31,7 @@ export async function post(caller: Caller, path: string, body: object, want: num
       try {
         return await once(caller, url, sent, want, signal);
       } catch (e) {
-        const again = e instanceof NoAnswer || (e instanceof Unavailable && e.answer?.status === 503);
+        const again = e instanceof NoAnswer || (e instanceof Unavailable && (e.answer?.status === 503 || (throttled(e) && !yields)));
         const least = firstPause * 2 ** (attempt - 1) * (1 + Math.random() / 2);
         const pause = Math.max(least, again ? 1000 * (e.answer?.retryAfter ?? 0) : 0);
         if (!again || attempt === attempts || performance.now() + pause > ends) {
@@ -40,6 +41,11 @@ export async function post(caller: Caller, path: string, body: object, want: num
       }
     }
   });
+}
+
+/** Whether the gateway has refused. A 429 with a code is the service's own, about one user: it stays. */
+function throttled({ answer }: Unavailable): boolean {
+  return answer?.status === 429 && answer.code === undefined;
 }
 
 async function once(caller: Caller, url: URL, body: string, want: number, signal: AbortSignal): Promise<string> {

@@ -73,8 +73,8 @@ export class Host {
    * Throws Rejected (NotEnabled with `expect: 'enabled'`: an alarm) or Unavailable. An answer that does not say whether a
    * second factor is due, or says two things, is Unavailable.
    *
-   * It is tried up to three times while the service cannot be reached or answers 503; each try that got through shows as a
-   * challenge_issued in the history, and only the last one's challenge is returned.
+   * It is tried up to three times while the service cannot be reached, answers 503 or is throttled; each try that got
+   * through shows as a challenge_issued in the history, and only the last one's challenge is returned.
    */
   async challenge(request: ChallengeRequest): Promise<ChallengeResponse> {
     must(isText(request.user_id), 'user_id is required');
@@ -84,43 +84,59 @@ export class Host {
 
   /**
    * Tells the service what happened at the login of a user: a sign-in without a second factor, a wrong password, a new
-   * password or address, an account that is deleted.
+   * password or address, an account that is deleted. Wait for it: a new password voids what was begun with the old one only
+   * once the service knows of it. A wrong password alone is for reportPasswordFailed.
    *
-   * It is tried up to three times while the service cannot be reached or answers 503, and one that got through without an
-   * answer happens twice. A login or password_failed makes two rows in the history then, rather than none. Of the others
+   * It is tried up to three times while the service cannot be reached, answers 503 or is throttled, and one that got through
+   * without an answer happens twice. A login or password_failed makes two rows in the history then, rather than none. Of the others
    * the second changes nothing more, but for what was begun in the seconds between: a challenge or a grant is void after a
    * second password_changed, a set-up is gone after a second deleted. When it throws, report again.
+   *
+   * A password_failed is not tried again when it is throttled: somebody who tries passwords makes many, and they must not
+   * stand in the way of the others, which share the throttle.
    */
   async report(user: string, event: HostEvent): Promise<void> {
     must(isText(user), 'a user is required');
-    await post(this.#caller, `/v1/users/${userInPath(user)}/events`, event, 204);
+    await post(this.#caller, `/v1/users/${userInPath(user)}/events`, event, 204, event.type === 'password_failed');
   }
 
   /**
-   * Reports what the answer to a user must not wait for: a wrong password. Only a known user has one to be reported, so an
-   * answer whose time or status depends on the report tells which addresses there are: answer first, then call this. It
-   * returns at once. What report would throw goes to `failed`; it is to be logged, and is no reason to
-   * answer otherwise. No more than 100 are under way at once: one beyond that is not sent, and failed is called with
-   * Unavailable.
+   * Reports a wrong password of a user, and where it came from. It returns at once: answer first, then call this. Only a
+   * known user has a wrong password to be reported, so an answer whose time or status depends on the report tells which
+   * addresses there are. What must not get lost, and all the rest is that, is for report, which is waited for.
    *
-   * What must not get lost is for report: a password_changed, address_changed or deleted, and a login.
+   * What report would throw goes to `failed`; it is to be logged, and is no reason to answer otherwise. What `failed` throws
+   * is printed, and goes no further. No more than 100 reports are under way at once: one beyond that is not sent, and
+   * `failed` is called with Unavailable.
+   *
+   * A report that is throttled is not tried again, unlike the others: while somebody tries passwords, the history misses
+   * some of them, and a password_changed gets through.
    *
    * It is for programs that live on after an answer. In Lambda, which freezes them then, put the report in a queue of your
    * own before the answer, and do so for unknown addresses, too; or answer each wrong password after the same time,
    * whatever has become of a report that was begun when it came in.
    */
-  reportLater(user: string, event: HostEvent, failed: (error: unknown) => void): void {
+  reportPasswordFailed(user: string, from: Pick<HostEvent, 'ip' | 'user_agent'>, failed: (error: unknown) => void): void {
     must(typeof failed === 'function', 'failed is required');
+    // An unhandled rejection would end the program.
+    const tell = async (error: unknown) => {
+      try {
+        await failed(error); // which may be async
+      } catch (e) {
+        console.error('nightlatch: the failed of reportPasswordFailed has failed:', e);
+      }
+    };
     if (this.#later.size === maxLater) {
-      failed(new Unavailable(`${maxLater} reports are under way already`));
+      void tell(new Unavailable(`${maxLater} reports are under way already`));
       return;
     }
-    const sent = this.report(user, event).catch(failed).finally(() => this.#later.delete(sent));
+    const event: HostEvent = { ...from, type: 'password_failed' };
+    const sent = this.report(user, event).catch(tell).finally(() => this.#later.delete(sent));
     this.#later.add(sent);
   }
 
   /**
-   * Waits until no reportLater is under way, which takes `timeout` at most once there are no new ones: call it where a
+   * Waits until no reportPasswordFailed is under way, which takes `timeout` at most once there are no new ones: call it where a
    * program shuts down, after its server has closed and before process.exit.
    */
   async flush(): Promise<void> {

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type ChallengeRequest, Host, NotEnabled, Refused, Rejected, Unavailable, memoryRedeemer, newNonce, serviceKey } from '../src/index.ts';
+import { type ChallengeRequest, Host, type HostEvent, NotEnabled, Refused, Rejected, Unavailable, memoryRedeemer, newNonce, serviceKey } from '../src/index.ts';
 import { type Arrived, type Handler, audience, expected, issuer, key, newHost, shown, thrown } from './standin.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -164,8 +164,8 @@ describe('what a host is told when it is told no', () => {
     ['not enabled, says the gateway', json({ code: 'not_enabled' }, { status: 403 }), Rejected, { status: 403, code: 'not_enabled' }],
     ['internal', json({ code: 'internal', request_id: 'r=' }, { status: 500 }), Unavailable, { status: 500, code: 'internal', requestId: 'r=' }],
     ['the gateway’s no', json({ message: 'Forbidden' }, { status: 403 }), Rejected, { status: 403, detail: 'Forbidden' }],
-    ['the gateway’s throttle', json({ message: 'Too Many Requests' }, { status: 429, headers: { 'retry-after': '7' } }), Unavailable,
-      { status: 429, detail: 'Too Many Requests', retryAfter: 7 }],
+    ['the gateway’s throttle', json({ message: 'Too Many Requests' }, { status: 429, headers: { 'retry-after': '60' } }), Unavailable,
+      { status: 429, detail: 'Too Many Requests', retryAfter: 60 }],
     ['a page', () => new Response('<!doctype html>', { status: 404 }), Rejected, { status: 404 }],
     ['nothing', () => new Response(null, { status: 401 }), Rejected, { status: 401 }],
     ['a code that is a number', json({ code: 7, detail: {} }, { status: 400 }), Rejected, { status: 400 }],
@@ -207,6 +207,7 @@ describe('what a host is told when it is told no', () => {
 
 describe('retries', () => {
   const busy = (seconds?: number): Handler => json({ code: 'unavailable' }, { status: 503, headers: seconds ? { 'retry-after': `${seconds}` } : {} });
+  const throttled = (seconds?: number): Handler => json({ message: 'Too Many Requests' }, { status: 429, headers: seconds ? { 'retry-after': `${seconds}` } : {} });
   const gone: Handler = () => Promise.reject(new TypeError('fetch failed'));
   const never: Handler = () => new Promise(() => {});
   const cut: Handler = () => new Response(new ReadableStream({ pull: (c) => c.error(new Error('reset')) }));
@@ -225,7 +226,10 @@ describe('retries', () => {
     ['no answer', [never], false, 1, 0, 0, 10_000],
     ['no answer the second time', [gone, never], false, 2, 100, 150, 10_000],
     ['500', [json({}, { status: 500 })], false, 1, 0, 0, 0],
-    ['429', [json({}, { status: 429, headers: { 'retry-after': '1' } })], false, 1, 0, 0, 0],
+    ['throttled', [throttled(), ok], true, 2, 100, 150, 150],
+    ['throttled for a second', [throttled(1)], false, 3, 2000, 2000, 2000],
+    ['throttled for a minute', [throttled(60)], false, 1, 0, 0, 0],
+    ['429 of the service', [json({ code: 'locked' }, { status: 429, headers: { 'retry-after': '1' } })], false, 1, 0, 0, 0],
     ['403', [json({}, { status: 403 })], false, 1, 0, 0, 0],
     ['an answer without sense', [json({})], false, 1, 0, 0, 0],
     ['an answer without end', [() => new Response('x'.repeat(65 << 10))], false, 1, 0, 0, 0],
@@ -247,6 +251,20 @@ describe('retries', () => {
     expect(came.at(-1)).toBeLessThanOrEqual(to + 3); // fake timers go in whole milliseconds
     expect(took).toBeLessThanOrEqual(end + 3);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test.each<[HostEvent['type'], attempts: number]>([
+    ['password_failed', 1], ['password_changed', 2], ['address_changed', 2], ['deleted', 2], ['login', 2],
+  ])('%s is throttled: %d', async (type, attempts) => {
+    for (const [first, wanted] of [[throttled(), attempts], [busy(), 2]] as const) {
+      vi.useFakeTimers();
+      let came = 0;
+      const host = newHost((arrived) => (++came === 1 ? first : () => new Response(null, { status: 204 }))(arrived));
+      const ended = thrown(host.report('alice', { type }));
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect((await ended) instanceof Unavailable).toBe(wanted === 1);
+      expect(came).toBe(wanted);
+    }
   });
 
   test('a call that takes too long is ended, not left to go on', async () => {

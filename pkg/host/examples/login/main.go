@@ -151,8 +151,7 @@ func (l *login) password(w http.ResponseWriter, r *http.Request) error {
 	agent := r.UserAgent()
 	agent = strings.ToValidUTF8(agent[:min(len(agent), 256)], "")
 	if known && !right { // not waited for: nothing but the log tells whether the address is known
-		event := api.HostEventRequest{Type: "password_failed", IP: ip, UserAgent: agent}
-		l.service.ReportLater(user.id, event, logged)
+		l.service.ReportPasswordFailed(user.id, ip, agent, logged)
 	}
 	if !known || !right {
 		return refusal{http.StatusUnauthorized, "The address or the password is wrong."}

@@ -93,7 +93,7 @@ app.post('/login', async (request, response) => {
   if (!user || !same) {
     response.status(401).json({ error: 'The address or the password is wrong.' });
     // Not waited for: nothing but the log tells whether the address is known.
-    if (user) host.reportLater(user.id, { type: 'password_failed', ...seen }, logged);
+    if (user) host.reportPasswordFailed(user.id, seen, logged);
     return;
   }
 
