@@ -123,8 +123,8 @@ func priceTable() string {
 
 var numeral = regexp.MustCompile(`\d+(\.\d+)?`)
 
-// alike says whether two tables have the same text, and numbers that differ by a twentieth at most: a QR code, and with it an
-// answer, is a little longer or shorter each time.
+// alike says whether two tables have the same text, and numbers that differ by a twentieth at most, or in the last decimal place:
+// a QR code, and with it an answer, is a little longer or shorter each time.
 func alike(a, b string) bool {
 	if numeral.ReplaceAllString(a, "0") != numeral.ReplaceAllString(b, "0") {
 		return false
@@ -133,7 +133,11 @@ func alike(a, b string) bool {
 	for i, text := range numeral.FindAllString(a, -1) {
 		x, _ := strconv.ParseFloat(text, 64)
 		y, _ := strconv.ParseFloat(of[i], 64)
-		if math.Abs(x-y) > max(x, y)/20+0.011 {
+		rounded := 0.0
+		if _, places, ok := strings.Cut(text, "."); ok {
+			rounded = 1.01 * math.Pow10(-len(places))
+		}
+		if math.Abs(x-y) > max(x, y)/20+rounded {
 			return false
 		}
 	}
@@ -150,5 +154,8 @@ func TestAlike(t *testing.T) {
 		if got := alike("| a | 3 | 1000 |\n", other); got != want {
 			t.Errorf("%q: %v", other, got)
 		}
+	}
+	if !alike("| 1.6 |", "| 1.7 |") || alike("| 1.6 |", "| 1.8 |") { // 1.649 and 1.651
+		t.Error("the last decimal place")
 	}
 }

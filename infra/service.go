@@ -77,7 +77,7 @@ func NewService(scope constructs.Construct, c Config, data *DataStack, web *WebS
 	output(s.Stack, "ApiUrl", &s.url, "The API")
 	output(s.Stack, "JwksUrl", text(s.url+"/.well-known/jwks.json"), "What assertions are verified with")
 	output(s.Stack, "EventBus", s.bus.AttrArn(), "What happens to second factors: docs/events.md")
-	output(s.Stack, "AdminFunction", s.functions["admin"].alias.FunctionArn(), "What operators invoke: docs/operations.md")
+	output(s.Stack, "AdminFunction", s.functions["admin"].alias.FunctionArn(), "What operators invoke: docs/operators.md")
 	return s
 }
 
