@@ -74,7 +74,7 @@ func full() *twofactor.Account {
 		},
 		ResetReviews: []int64{1772366429, 1772366430}, ResetMails: []int64{1772366431, 1772366432},
 		Events: []twofactor.Event{event(0), event(1)}, Past: &twofactor.Recorded{Version: 1, At: ms(26), Events: 31}, ReuseQuiet: 492325,
-		Imported: []byte("mark"),
+		Ended: ms(27),
 	}
 }
 

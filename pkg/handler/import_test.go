@@ -64,7 +64,7 @@ func TestImport(t *testing.T) {
 
 		w.wind(nextCode)
 		w.want(w.session("alice"), "POST /v1/disable", body("code", p.code()), 200, "")
-		w.refuses(importOf("alice", in), api.CodeConflict, "This authenticator was imported before")
+		w.refuses(importOf("alice", in), api.CodeConflict, "This user's 2FA was turned off here")
 		if got := w.want(w.session("alice"), "GET /v1/status", "", 200, ""); got.str("state") != "disabled" {
 			t.Errorf("what was turned off is on again: %s", got.Text)
 		}
@@ -156,7 +156,7 @@ func TestImportRefused(t *testing.T) {
 	w.want(host().to("carol"), "POST /v1/users/{user}/events", body("type", "deleted"), 204, "")
 	w.wind(time.Hour)
 	in := api.ImportRequest{Secret: broughtSecret, ActivatedAt: w.clock().Add(-2 * time.Hour).Format(time.RFC3339)}
-	w.refuses(importOf("carol", in), api.CodeConflict, "This user was erased.")
+	w.refuses(importOf("carol", in), api.CodeConflict, "This user's 2FA was turned off here, or the user was erased.")
 	in.ActivatedAt = w.clock().Add(30 * time.Second).Format(time.RFC3339) // by a clock that is ahead
 	if out := w.imports("carol", in); out.State != "enabled" || !out.ActivatedAt.Equal(w.clock()) {
 		t.Errorf("who has come again: %+v", out.StatusResponse)

@@ -64,10 +64,9 @@ func problemOf(err error) *api.Problem {
 		return api.NewProblem(api.CodeForbidden, "Nobody decides on their own account.")
 	case errors.Is(err, twofactor.ErrCaseChanged):
 		return api.NewProblem(api.CodeConflict, "The case has changed, or was decided. Look at it again.")
-	case errors.Is(err, twofactor.ErrImported):
-		return api.NewProblem(api.CodeConflict, "This authenticator was imported before, and was turned off since. The user can set up a new one.")
-	case errors.Is(err, twofactor.ErrErased):
-		return api.NewProblem(api.CodeConflict, "This user was erased. Nothing is brought back from before that: activated_at has to be later.")
+	case errors.Is(err, twofactor.ErrEnded):
+		return api.NewProblem(api.CodeConflict, "This user's 2FA was turned off here, or the user was erased. Nothing is brought back from before that: "+
+			"activated_at has to be later. The user can set up a new one.")
 	case errors.Is(err, twofactor.ErrSuspended):
 		return api.NewProblem(api.CodeSuspended, "")
 	case errors.Is(err, twofactor.ErrNotEnabled):

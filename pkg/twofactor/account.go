@@ -59,7 +59,7 @@ type Account struct {
 	Reset          *Reset    `json:"reset,omitempty"`         // open, or closed a short while ago
 	ResetReviews   []int64   `json:"reset_reviews,omitempty"` // Unix seconds at which resets reached review
 	ResetMails     []int64   `json:"reset_mails,omitempty"`   // Unix seconds of mails with an identity link
-	Imported       []byte    `json:"imp,omitempty"`           // names the last authenticator from another system, also when it is gone
+	Ended          time.Time `json:"end,omitzero"`            // when 2FA was last turned off, or the user erased: an import is newer
 	ReuseQuiet     int64     `json:"hush,omitempty"`          // the hour since 1970 until which no other mail tells of a used code
 	Events         []Event   `json:"events,omitempty"`        // what the last transition did; the stream is the log
 	Past           *Recorded `json:"past,omitempty"`          // where the events before those are; nil: not known
@@ -178,7 +178,8 @@ func (a *Account) tidy(now time.Time) {
 
 // turnOff removes all that a second factor consists of. What remains decides nothing by itself: counters that must
 // not go back, the contact, and the records that let the last request be answered again.
-func (a *Account) turnOff() {
+func (a *Account) turnOff(now time.Time) {
+	a.Ended = now
 	a.Authenticator, a.Pending, a.BackupCode, a.Grant = nil, nil, nil, nil
 	a.SignIn = nil // while 2FA is off no wrong code is counted: its retry could be searched for
 	a.Codes, a.Backups = CodeThrottle{}, BackupThrottle{}

@@ -24,7 +24,7 @@ func (r Rules) RemoveAuthenticator(a *Account, req Request, by Operator, now tim
 		return refuse(ErrNotEnabled)
 	}
 	a.cancelReset(req, Event{Actor: ActorOperator, By: by.Name, Reason: "admin_removed"}, now)
-	a.turnOff()
+	a.turnOff(now)
 	a.FreshSince = now
 	a.record(req, now, Event{Type: EventAdminRemoved, Actor: ActorOperator, By: by.Name, Reason: by.Reason})
 	return nil

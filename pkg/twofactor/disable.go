@@ -27,7 +27,7 @@ func (r Rules) Disable(a *Account, req Disable, now time.Time) error {
 	if err := r.spend(a, req.Request, OpDisable, req.Code, now); err != nil {
 		return err
 	}
-	a.turnOff()
+	a.turnOff(now)
 	a.record(req.Request, now, Event{Type: EventDisabled, Method: MethodTOTP})
 	a.remember(req.Request, now)
 	return nil

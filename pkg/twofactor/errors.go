@@ -25,8 +25,7 @@ var (
 	ErrOwnCase           = errors.New("nobody decides on their own account")
 	ErrInquiryClosed     = errors.New("nobody can go on with this identity check")
 	ErrCaseChanged       = errors.New("the case has changed, or was decided")
-	ErrImported          = errors.New("this authenticator was imported before, and was turned off since")
-	ErrErased            = errors.New("the user was erased, and this authenticator is not known to be newer")
+	ErrEnded             = errors.New("2FA was turned off here, or the user erased, and this authenticator is not known to be newer")
 
 	// ErrUnavailable is returned when it could not be told who may get in: the store or the key ring failed, or too
 	// much happened at once. No outcome has been released, and the same request is safe to send again.

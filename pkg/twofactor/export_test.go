@@ -85,7 +85,7 @@ func TestExportIsWhole(t *testing.T) {
 		"sign_in": "last_sign_in", "reset": "reset", "reset_reviews": "reset_reviews", "reset_mails": "reset_mails",
 		"events": "", "past": "", // are in the history
 		// What keeps the item and the attempts in order.
-		"schema": "", "version": "", "writes": "", "inc": "", "epoch": "", "gen": "", "backups": "", "challenges": "", "answered": "", "hush": "", "imp": "",
+		"schema": "", "version": "", "writes": "", "inc": "", "epoch": "", "gen": "", "backups": "", "challenges": "", "answered": "", "hush": "", "end": "",
 	}
 	exported := names(reflect.TypeFor[Exported]())
 	account := names(reflect.TypeFor[Account]())

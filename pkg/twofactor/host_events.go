@@ -40,7 +40,7 @@ func (r Rules) AddressChanged(a *Account, req Request, email string, now time.Ti
 func (r Rules) Erase(a *Account, req Request, by Event, now time.Time) error {
 	*a = Account{
 		User: a.User, Schema: a.Schema, Version: a.Version, Writes: a.Writes, Incarnation: a.Incarnation + 1,
-		FreshSince: now, Past: a.Past,
+		FreshSince: now, Ended: now, Past: a.Past,
 	}
 	by.Type = EventErased
 	a.record(req, now, by)

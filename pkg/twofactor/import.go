@@ -1,11 +1,7 @@
 package twofactor
 
 import (
-	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/subtle"
-	"strconv"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/totp"
@@ -24,8 +20,8 @@ type Import struct {
 // Import puts an authenticator of another system in force. Its user has no backup code until they make one.
 //
 // A run over many users may break off and be begun again: the very same import of what is in force changes nothing. But it
-// never brings back what has ended here. An authenticator that was imported and is no longer in force was turned off,
-// replaced or lost meanwhile; one of somebody erased belongs to them, unless it is newer than that.
+// never brings back what has ended here. Once 2FA was turned off here, by whomever, or the user was erased, only an
+// authenticator that is known to be newer than that comes in.
 //
 // A set-up under way gives way: its code is shown to whoever has the password, and the one brought along is known to be the
 // user's. An account without 2FA has neither locks nor an open reset that it could end.
@@ -43,12 +39,8 @@ func (r Rules) Import(a *Account, req Import, now time.Time) error {
 		}
 		return errUnchanged
 	}
-	mark := a.importMark(req)
-	switch {
-	case bytes.Equal(mark, a.Imported):
-		return refuse(ErrImported)
-	case a.Incarnation > 0 && !req.ActivatedAt.After(a.FreshSince):
-		return refuse(ErrErased)
+	if !a.Ended.IsZero() && !req.ActivatedAt.After(a.Ended) {
+		return refuse(ErrEnded)
 	}
 	sealed, err := a.seal(r.Keys.Secrets, sealAuthenticator, req.Secret)
 	if err != nil {
@@ -62,7 +54,7 @@ func (r Rules) Import(a *Account, req Import, now time.Time) error {
 	}
 	a.Authenticator = &Authenticator{Secret: sealed, Params: req.Params, ActivatedAt: stored(req.ActivatedAt)}
 	a.Authenticator.notBefore(now)
-	a.Pending, a.Imported = nil, mark
+	a.Pending = nil
 	a.record(req.Request, now, Event{
 		Type: EventEnabled, Method: MethodTOTP, Actor: ActorOperator, Operation: OpImport, By: req.By.Name, Reason: req.By.Reason,
 	})
@@ -95,16 +87,4 @@ func (a *Authenticator) notBefore(t time.Time) {
 	if last := a.Params.StepAt(t) + stillPossible; a.LastStep < last {
 		a.LastStep, a.LastFrom, a.Replays = last, nil, 0
 	}
-}
-
-// importMarkBytes is how much of a mark is kept: that another secret of the same user has the same one, and is refused for it,
-// has a probability of one in four thousand million. An item in daily use has room for no more in its one write unit.
-const importMarkBytes = 4
-
-// importMark names what an import brings, under the secret itself: it tells nothing to whoever has not that.
-func (a *Account) importMark(req Import) []byte {
-	mac := hmac.New(sha256.New, req.Secret)
-	digest := NewDigest("import", string(a.User), string(req.Params.Algorithm), strconv.Itoa(req.Params.Digits), strconv.Itoa(req.Params.Period))
-	mac.Write(digest[:])
-	return mac.Sum(nil)[:importMarkBytes]
 }

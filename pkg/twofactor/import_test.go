@@ -104,12 +104,7 @@ func TestImportDecides(t *testing.T) {
 	}{
 		"somebody never seen": {},
 		"2FA is on":           {before: func(w *world, _ *Import) { w.enable() }, want: ErrAlreadyEnabled},
-		"2FA was set up here, and turned off": {before: func(w *world, _ *Import) {
-			w.enable()
-			disable(w)
-		}},
-
-		"again": {before: func(w *world, req *Import) { imported(w, *req) }, nothing: true},
+		"again":               {before: func(w *world, req *Import) { imported(w, *req) }, nothing: true},
 		"again, after a sign-in and another address": {nothing: true, before: func(w *world, req *Import) {
 			imported(w, *req)
 			w.must(w.signIn(w.nextCode()))
@@ -133,27 +128,57 @@ func TestImportDecides(t *testing.T) {
 			req.Params.Digits = 8
 		}},
 		"again, after a move to a new phone": {want: ErrAlreadyEnabled, before: func(w *world, req *Import) { imported(w, *req); moved(w) }},
-		"again, after it was turned off":     {want: ErrImported, before: func(w *world, req *Import) { imported(w, *req); disable(w) }},
-		"again, after a move and turned off": {want: ErrImported, before: func(w *world, req *Import) { imported(w, *req); moved(w); disable(w) }},
-		"again, after support has removed it": {want: ErrImported, before: func(w *world, req *Import) {
-			imported(w, *req)
-			w.remove()
-		}},
-		"with other digits, after support has removed it": {before: func(w *world, req *Import) {
+
+		"again, after it was turned off":      {want: ErrEnded, before: func(w *world, req *Import) { imported(w, *req); disable(w) }},
+		"again, after a move and turned off":  {want: ErrEnded, before: func(w *world, req *Import) { imported(w, *req); moved(w); disable(w) }},
+		"again, after support has removed it": {want: ErrEnded, before: func(w *world, req *Import) { imported(w, *req); w.remove() }},
+		"with other digits, after support has removed it": {want: ErrEnded, before: func(w *world, req *Import) {
 			imported(w, *req)
 			w.remove()
 			req.Params.Digits = 8
 		}},
-		"after support has removed a suspended one": {before: func(w *world, _ *Import) {
+		"again, after another one has come and gone": {want: ErrEnded, before: func(w *world, req *Import) {
+			imported(w, *req)
+			w.remove()
+			w.later(time.Hour)
+			other := w.brought()
+			other.ActivatedAt = w.now
+			imported(w, other)
+			w.remove()
+		}},
+		"another one, after support has removed one":       {want: ErrEnded, before: func(w *world, req *Import) { imported(w, w.brought()); w.remove() }},
+		"2FA was set up here, and turned off":              {want: ErrEnded, before: func(w *world, _ *Import) { w.enable(); disable(w) }},
+		"2FA was set up here, and lost to the backup code": {want: ErrEnded, preset: "mirox", before: func(w *world, _ *Import) { w.enable(); w.backupSignIn() }},
+		"2FA was set up here, and recovered": {want: ErrEnded, before: func(w *world, _ *Import) {
+			w.enable()
+			lost := &recovery{world: w, subject: &Subject{Name: "Alice Doe", Birthdate: "1990-01-31"}}
+			lost.upTo(ResetReady)
+			_, err := lost.useLink(lost.link(LinkSignIn))
+			w.must(err)
+		}},
+		"turned off at that very moment":        {want: ErrEnded, before: func(w *world, req *Import) { w.enable(); disable(w); req.ActivatedAt = w.now }},
+		"turned off, and it is not known since": {want: ErrEnded, before: func(w *world, req *Import) { w.enable(); disable(w); req.ActivatedAt = time.Time{} }},
+		"turned off, and it is newer": {before: func(w *world, req *Import) {
+			w.enable()
+			disable(w)
+			w.later(time.Hour)
+			req.ActivatedAt = w.now.Add(-time.Minute)
+		}},
+		"after support has removed a suspended one, and it is newer": {before: func(w *world, req *Import) {
 			w.enable()
 			w.fail(100)
 			w.remove()
+			w.later(time.Second)
+			req.ActivatedAt = w.now
+		}},
+		"the password is new, and it is older": {before: func(w *world, _ *Import) {
+			w.must(w.act(func(a *Account) error { return w.rules.PasswordChanged(a, w.request(), w.now) }))
 		}},
 
-		"erased, and it is older":           {before: func(w *world, _ *Import) { erase(w) }, want: ErrErased},
-		"erased, and it is not known since": {before: func(w *world, req *Import) { erase(w); req.ActivatedAt = time.Time{} }, want: ErrErased},
+		"erased, and it is older":           {before: func(w *world, _ *Import) { erase(w) }, want: ErrEnded},
+		"erased, and it is not known since": {before: func(w *world, req *Import) { erase(w); req.ActivatedAt = time.Time{} }, want: ErrEnded},
 		"erased, and it is newer":           {before: func(w *world, req *Import) { erase(w); req.ActivatedAt = w.now.Add(-time.Minute) }},
-		"imported, and erased":              {before: func(w *world, req *Import) { imported(w, *req); erase(w) }, want: ErrErased},
+		"imported, and erased":              {before: func(w *world, req *Import) { imported(w, *req); erase(w) }, want: ErrEnded},
 
 		"a set-up is under way": {before: func(w *world, _ *Import) {
 			setUp := w.enroll()
@@ -275,31 +300,5 @@ func TestImportSince(t *testing.T) {
 		if got := w.account.Authenticator.ActivatedAt; got != test.want {
 			t.Errorf("%s: %v, want %v", name, got, test.want)
 		}
-	}
-}
-
-// TestImportMark: what is kept of an import names one secret of one user with its parameters, and nothing else.
-func TestImportMark(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "standard")
-	req := w.brought()
-	marks := map[string]string{}
-	for name, other := range map[string]func(*Account, *Import){
-		"itself": func(*Account, *Import) {}, "user": func(a *Account, _ *Import) { a.User = "bob" },
-		"secret": func(_ *Account, r *Import) { r.Secret = mustSecret() }, "algorithm": func(_ *Account, r *Import) { r.Params.Algorithm = totp.SHA256 },
-		"digits": func(_ *Account, r *Import) { r.Params.Digits = 8 }, "period": func(_ *Account, r *Import) { r.Params.Period = 60 },
-	} {
-		a, r := Account{User: alice}, req
-		other(&a, &r)
-		mark := string(a.importMark(r))
-		if same, taken := marks[mark]; taken || len(mark) != 4 {
-			t.Errorf("another %s has the mark of another %s: %x", name, same, mark)
-		}
-		marks[mark] = name
-	}
-	a, again := Account{User: alice, Incarnation: 3, Generation: 9}, req
-	again.Request, again.ActivatedAt, again.Contact, again.By = Request{ID: RandomDigest()}, time.Time{}, Contact{}, Operator{}
-	if marks[string(a.importMark(again))] != "itself" {
-		t.Error("the mark is not that of the authenticator alone")
 	}
 }

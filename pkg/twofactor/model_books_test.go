@@ -281,6 +281,6 @@ func (m *model) off() {
 	m.newBackup("")
 	m.newBudget()
 	m.newest = nil
-	m.live, m.last, m.lastIP, m.told = nil, 0, "", map[int64]bool{}
+	m.live, m.ended, m.last, m.lastIP, m.told = nil, m.now, 0, "", map[int64]bool{}
 	m.ledger.step("turned off", m.now)
 }

@@ -65,7 +65,11 @@ func (m *model) operatorRemoves() {
 // operatorImports brings along a phone of another system, or tries to bring back one that was.
 func (m *model) operatorImports() {
 	m.lapse()
-	p := pick(m.t, "phone", phone{secret: mustSecret()}, m.brought, *orNobody(m.live))
+	former := phone{}
+	if len(m.former) > 0 {
+		former = pick(m.t, "former phone", m.former...)
+	}
+	p := pick(m.t, "phone", phone{secret: mustSecret()}, former, *orNobody(m.live))
 	if len(p.secret) < 16 { // there is none
 		p = phone{secret: mustSecret()}
 	}
@@ -86,11 +90,9 @@ func (m *model) operatorImports() {
 	case m.live != nil:
 		want = ErrAlreadyEnabled
 		reach("imported while on")
-	case m.brought.secret != nil && bytes.Equal(m.brought.secret, p.secret):
-		want = ErrImported
-		reach("imported before")
-	case m.account.Incarnation > 0 && !req.ActivatedAt.After(m.freshSince):
-		want = ErrErased
+	case !m.ended.IsZero() && !req.ActivatedAt.After(m.ended):
+		want = ErrEnded
+		reach("imported what has ended")
 	}
 	if !errors.Is(err, want) {
 		m.t.Fatalf("import: %v, want %v", err, want)
@@ -107,7 +109,7 @@ func (m *model) operatorImports() {
 	}
 	m.dropPending()
 	m.ledger.on, m.ledger.setUp = true, none
-	m.brought, m.live = p, &p
+	m.live = &p
 	m.last, m.lastIP, m.told = m.step()+2, "", map[int64]bool{}
 	if known == "" {
 		m.address = req.Contact.Email
@@ -117,7 +119,7 @@ func (m *model) operatorImports() {
 func (m *model) erase() {
 	m.must(m.act(func(a *Account) error { return m.rules.Erase(a, m.request(), Event{Actor: ActorHost}, m.now) }))
 	m.ledger.step("erased", m.now)
-	m.address, m.wanted, m.mailedOfReuse, m.brought = "", nil, time.Time{}, phone{}
+	m.address, m.wanted, m.mailedOfReuse = "", nil, time.Time{}
 	m.off()
 	m.era++
 	m.newest, m.freshSince = nil, m.now

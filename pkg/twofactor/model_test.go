@@ -40,7 +40,7 @@ type model struct {
 	lockEnds  time.Time
 	suspended bool
 
-	brought phone // the last one that was imported, of this incarnation
+	ended time.Time // when 2FA was last turned off, or its user erased
 
 	mailedOfReuse time.Time // that a used code was tried from another place
 
@@ -116,7 +116,7 @@ func TestHistories(t *testing.T) {
 		EventResetDenied, EventResetReady, EventResetCompleted, EventResetExpired, EventMailRequested,
 		"reset limit", "link tried in vain", "link of another round", "completed where optional", "completed where required",
 		"reset completed while locked or suspended", "set-up by a link that died", "decided by a clock that is behind",
-		"imported", "imported again", "imported while on", "imported before", "imported while pending", "imported after an erasure",
+		"imported", "imported again", "imported while on", "imported what has ended", "imported while pending", "imported after an erasure",
 	} {
 		if reached.n[string(what)] == 0 {
 			t.Errorf("no history came to: %s", what)

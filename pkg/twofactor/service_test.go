@@ -88,7 +88,9 @@ var operations = []struct {
 	}},
 	{"import", "standard", func(s *served) func(context.Context) (any, error) {
 		s.remove()
+		s.later(time.Second)
 		req := s.brought()
+		req.ActivatedAt = s.now
 		return func(ctx context.Context) (any, error) { return nil, s.service.Import(ctx, alice, req) }
 	}},
 	{"verify with a mailed link", "standard", func(s *served) func(context.Context) (any, error) {

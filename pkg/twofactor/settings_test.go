@@ -219,7 +219,7 @@ func TestErase(t *testing.T) {
 	w.must(w.act(func(a *Account) error { return w.rules.Erase(a, w.request(), Event{Actor: ActorOperator}, w.now) }))
 	a := w.account
 	want := &Account{
-		User: alice, Schema: Schema, Version: before.Version + 1, Writes: a.Writes, Incarnation: 1, FreshSince: w.now, Events: a.Events,
+		User: alice, Schema: Schema, Version: before.Version + 1, Writes: a.Writes, Incarnation: 1, FreshSince: w.now, Ended: w.now, Events: a.Events,
 	}
 	if diff := cmp.Diff(want, a); diff != "" {
 		t.Errorf("tombstone (-want +got):\n%s", diff)

@@ -126,7 +126,7 @@ func (r Rules) backupSignIn(a *Account, req Verify, next *BackupCode, now time.T
 
 	switch r.Policy.BackupUse {
 	case Disable2FA:
-		a.turnOff()
+		a.turnOff(now)
 		a.record(req.Request, now, Event{Type: EventDisabled, Method: MethodBackupCode})
 	case Reissue:
 		a.activateBackupCode(next, req.Request, now)
@@ -170,7 +170,7 @@ func (r Rules) verifyResetLink(a *Account, req Verify, now time.Time) (SignIn, e
 		return SignIn{State: StateEnabled, Enroll: &enrol}, a.unlessEvents()
 	}
 	a.completeReset(req.Request, now)
-	a.turnOff()
+	a.turnOff(now)
 	a.record(req.Request, now, Event{Type: EventLogin, Method: MethodResetLink})
 	return a.signedIn(req.Request, req.Challenge, MethodResetLink, false, now), nil
 }
