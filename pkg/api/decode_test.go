@@ -194,7 +194,7 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `{}`, `{"code":"123456"}`, `{"code":"1","code":"2"}`, `{"Code":"1"}`, `{"code":null}`, `{"code":"\ud83d\ude00"}`,
 		`{"code":"\ud83d"}`, `{"user_id":"u","nonce":"n","amr":["pwd"],"subject":{"name":"N"}}`, `{"user_id":"u","nonce":"n","amr":[]}`,
-		`{"case_version":7,"identity_matches":true,"parts":[{"id":"a"}],"Named":"x"}`, `[[[[`, `{"subject":{"subject":{}}}`, "{\"code\":\"\xff\"}",
+		`{"case_version":7,"identity_matches":true,"parts":[{"id":"a"}],"Named":"x"}`, `[[[[`, `{"code":7,"grant":"AbX0cVf1pQ9eJr7mKd2wTg"}`, `{"subject":{"subject":{}}}`, "{\"code\":\"\xff\"}",
 	} {
 		f.Add([]byte(seed))
 	}

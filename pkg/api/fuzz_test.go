@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/url"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // FuzzParsePathUser: a segment of a path is one user id or a problem, and an id is the same after it was in a path.
 func FuzzParsePathUser(f *testing.F) {
-	for _, seed := range []string{"", "alice", "auth0|123", "=YS9i", "=YS9i\n", "=YS9j", "=", ".", "..", "a/b", "a%2Fb", "=LiU=", "ä", "\xff", strings.Repeat("a", 129)} {
+	for _, seed := range []string{"", "alice", "auth0|123", "=YS9i", "=YS9i\n", "=YR", "=YQ", "=", ".", "..", "a/b", "a%2Fb", "=LiU=", "ä", "\xff", strings.Repeat("a", 129)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, segment string) {
@@ -24,7 +25,7 @@ func FuzzParsePathUser(f *testing.F) {
 			}
 		} else {
 			wantSameUser(t, user)
-			if user != segment && !strings.HasPrefix(segment, "=") {
+			if user != segment && segment != "="+base64.RawURLEncoding.EncodeToString([]byte(user)) { // one spelling
 				t.Errorf("%q becomes %q", segment, user)
 			}
 		}

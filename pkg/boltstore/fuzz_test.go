@@ -18,6 +18,7 @@ func FuzzDecodeAccount(f *testing.F) {
 	for _, seed := range [][]byte{{}, {0}, whole, whole[:12], whole[:14], append(head{version: 3, schema: 1}.append(nil), "null"...), append(head{version: 0, schema: 1}.append(nil), `{"user":"u"}`...)} {
 		f.Add(seed)
 	}
+	f.Add(append(head{version: 3, schema: 1}.append(nil), `{"user":"v","schema":1,"version":3}`...))
 	f.Add(append(head{version: 3, schema: twofactor.Schema + 1}.append(nil), image...))
 	f.Add(append(head{version: -1, schema: 1}.append(nil), `{"user":"u","version":-1}`...))
 	f.Fuzz(func(t *testing.T, stored []byte) {

@@ -18,6 +18,8 @@ import (
 // refused, and nothing is made.
 func FuzzMIME(f *testing.F) {
 	f.Add("alice@example.com", "Acme", "no-reply@acme.example", "Your code", "Hello\n", "<p>Hello</p>")
+	f.Add("alice@example.com", "A\r\nBcc: x@y.example", "no-reply@acme.example", "Your code", "Hello\n", "")
+	f.Add("alice@example.com", " A \u202e B ", "no-reply@acme.example", "Ihr Code: ä =?x?=", "é\n", "")
 	f.Add("a@b.example,c@d.example", "A\r\nBcc: x@y.example", "no-reply@acme.example", "x\r\nBcc: a@b.example\r\n\r\n", "--boundary", "é")
 	f.Add("<a@b.example>", "=?utf-8?q?Bank?=", "\"a b\"@acme.example", "=?utf-8?b?YQ==?=", "\x00\xff", "")
 	f.Add("a(comment)@b.example", "名", "a@[127.0.0.1]", strings.Repeat("ö ", 500), ".\r\n.\r\n", "=3D=\n")

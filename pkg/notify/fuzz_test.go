@@ -21,6 +21,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(given(), true)
 	f.Add(`{"payload":{"Records":[{"dynamodb":{"NewImage":{"user":{"S":"u"},"schema":{"N":"1"},"version":{"N":"1"},"writes":{"B":"AAAAAAAAAAAAAAAA"}}}}]}}`, false)
 	f.Add(`{"eventID":"1","dynamodb":{"SequenceNumber":"1","NewImage":{"user":{"S":"u"},"schema":{"N":"1"},"version":{"N":"1"}}}}`, true)
+	f.Add(`{"eventID":"1","dynamodb":{"SequenceNumber":"1","NewImage":{"user":{"S":"u"},"schema":{"N":"1"},"version":{"N":"1"}}}}`, false)
 	f.Add(`{"payload":"{\"Records\":[null,{}]}"}`, true)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	f.Fuzz(func(t *testing.T, object string, takes bool) {

@@ -38,6 +38,9 @@ func FuzzOpen(f *testing.F) {
 			f.Add(seed, uint16(0), byte(0))
 		}
 		f.Add("", uint16(3), byte(1))
+		for flip := range byte(64) { // some have the same bytes, and bits to spare
+			f.Add("", uint16(len(made)-1), flip)
+		}
 	}
 	f.Add("", uint16(0), byte(0))
 	f.Fuzz(func(t *testing.T, text string, place uint16, flip byte) {
