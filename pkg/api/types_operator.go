@@ -23,7 +23,7 @@ type AdminRequest struct {
 	Operation string         `json:"operation"`         // unlock, remove_authenticator, export, erase, import, fence or replay
 	User      string         `json:"user,omitempty"`    // but of a fence and of a replay, which are for all users
 	DryRun    bool           `json:"dry_run,omitempty"` // of a replay: only say what there is
-	Cursor    string         `json:"cursor,omitempty"`  // of an export: its next, for what follows
+	Cursor    string         `json:"cursor,omitempty"`  // of an export or a replay: its next, for what follows
 	Import    *ImportRequest `json:"import,omitempty"`  // of an import
 	Operator  string         `json:"operator"`
 	Reason    string         `json:"reason"`
@@ -58,11 +58,12 @@ type FenceResponse struct {
 
 // ReplayResponse counts what was in the failure bucket, and what became of it.
 type ReplayResponse struct {
-	Objects     int  `json:"objects"`     // that were read
-	Unreadable  int  `json:"unreadable"`  // of those, which hold no records of the stream
-	Records     int  `json:"records"`     // in the others, each counted once
-	Undecodable int  `json:"undecodable"` // of those, which this release does not understand
-	Taken       int  `json:"taken"`       // by notify; of a dry run, which would be handed to it
-	Removed     int  `json:"removed"`     // objects of which all was taken
-	More        bool `json:"more"`        // there are objects that were not read: replay again
+	Objects     int `json:"objects"`     // that were read
+	Unreadable  int `json:"unreadable"`  // of those, which hold no records of the stream
+	Records     int `json:"records"`     // in the others, each counted once
+	Undecodable int `json:"undecodable"` // of those, which this release does not understand
+	Taken       int `json:"taken"`       // by notify; of a dry run, which would be handed to it
+	Removed     int `json:"removed"`     // objects of which all was taken
+	// Next is the cursor for the objects that were not read; "" if there are none.
+	Next string `json:"next,omitempty"`
 }

@@ -72,8 +72,8 @@ func checkOrder(in api.AdminRequest) error {
 		return api.NewProblem(api.CodeInvalidRequest, "user: a "+in.Operation+" is for all users")
 	case in.DryRun && in.Operation != "replay":
 		return api.NewProblem(api.CodeInvalidRequest, "dry_run: is for a replay only")
-	case in.Cursor != "" && in.Operation != "export":
-		return api.NewProblem(api.CodeInvalidRequest, "cursor: is for an export only")
+	case in.Cursor != "" && in.Operation != "export" && in.Operation != "replay":
+		return api.NewProblem(api.CodeInvalidRequest, "cursor: is for an export or a replay only")
 	case in.Import != nil && in.Operation != "import":
 		return api.NewProblem(api.CodeInvalidRequest, "import: is for an import only")
 	case in.Import == nil && in.Operation == "import":
@@ -106,7 +106,7 @@ func (d Deps) replay(ctx context.Context, in api.AdminRequest) (api.AdminRespons
 	if d.Replay == nil {
 		return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, "operation: there is no failure bucket here, so there is nothing to replay")
 	}
-	told, err := d.Replay(ctx, in.DryRun)
+	told, err := d.Replay(ctx, in.DryRun, in.Cursor)
 	d.Log.InfoContext(ctx, "replay", "operator", in.Operator, "reason", in.Reason, "dry_run", in.DryRun, "told", told, "complete", err == nil)
 	if err != nil {
 		return api.AdminResponse{}, fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)

@@ -32,8 +32,9 @@ type Deps struct {
 	Metrics  *metric.Writer // nil: nothing is counted
 	Used     metric.Usage   // of the store; nil: not known
 
-	// Replay has notify take what it could not take before, or only says what there is; nil: nothing is kept for that.
-	Replay func(ctx context.Context, dryRun bool) (api.ReplayResponse, error)
+	// Replay has notify take what it could not take before, or only says what there is, after the key that
+	// the one before has stopped at; nil: nothing is kept for that.
+	Replay func(ctx context.Context, dryRun bool, after string) (api.ReplayResponse, error)
 	// RaiseFence sets the fence, and returns it.
 	RaiseFence func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ import (
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	good := api.AdminRequest{Operation: "replay", Operator: "oscar", Reason: "the table of mails was away"}
-	told := api.ReplayResponse{Objects: 2, Records: 3, Taken: 3, Removed: 2}
+	told := api.ReplayResponse{Objects: 2, Records: 3, Taken: 3, Removed: 2, Next: "records/7"}
 	of := func(change func(*api.AdminRequest)) api.AdminRequest {
 		request := good
 		change(&request)
@@ -34,6 +35,7 @@ func TestReplay(t *testing.T) {
 	}{
 		"it works":      {request: good},
 		"a dry run":     {request: of(func(r *api.AdminRequest) { r.DryRun = true })},
+		"the rest":      {request: of(func(r *api.AdminRequest) { r.Cursor = "records/7" })},
 		"it breaks off": {request: good, err: errors.New("no bucket"), code: api.CodeUnavailable},
 		"of a user":     {request: of(func(r *api.AdminRequest) { r.User = "alice" }), code: api.CodeInvalidRequest, detail: "user: "},
 		"by nobody":     {request: of(func(r *api.AdminRequest) { r.Operator = "" }), code: api.CodeInvalidRequest, detail: "operator: "},
@@ -49,10 +51,10 @@ func TestReplay(t *testing.T) {
 			w := newWorld(t, "standard")
 			var logged bytes.Buffer
 			w.deps.Log = slog.New(slog.NewJSONHandler(&logged, nil))
-			var asked []bool
+			var asked []string
 			if !test.nowhere {
-				w.deps.Replay = func(_ context.Context, dryRun bool) (api.ReplayResponse, error) {
-					asked = append(asked, dryRun)
+				w.deps.Replay = func(_ context.Context, dryRun bool, after string) (api.ReplayResponse, error) {
+					asked = append(asked, fmt.Sprint(dryRun, after))
 					return told, test.err
 				}
 			}
@@ -67,7 +69,7 @@ func TestReplay(t *testing.T) {
 				}
 				return
 			}
-			if !cmp.Equal(asked, []bool{test.request.DryRun}) {
+			if !cmp.Equal(asked, []string{fmt.Sprint(test.request.DryRun, test.request.Cursor)}) {
 				t.Errorf("asked %v", asked)
 			}
 			for _, part := range []string{`"msg":"replay"`, `"operator":"oscar"`, `"reason":"the table of mails was away"`, `"records":3`} {
@@ -85,7 +87,7 @@ func TestReplay(t *testing.T) {
 				return
 			}
 			answer, err := json.Marshal(got)
-			want := `{"replay":{"objects":2,"unreadable":0,"records":3,"undecodable":0,"taken":3,"removed":2,"more":false}}`
+			want := `{"replay":{"objects":2,"unreadable":0,"records":3,"undecodable":0,"taken":3,"removed":2,"next":"records/7"}}`
 			if err != nil || string(answer) != want {
 				t.Errorf("%s, %v; want %s", answer, err, want)
 			}

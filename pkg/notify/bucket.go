@@ -29,8 +29,12 @@ func newS3(cfg aws.Config, options []func(*s3.Options)) *s3.Client {
 func S3(cfg aws.Config, name string, options ...func(*s3.Options)) Bucket {
 	client := newS3(cfg, options)
 	return Bucket{
-		List: func(ctx context.Context, most int) (keys []string, more bool, err error) {
-			out, err := client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &name, MaxKeys: aws.Int32(int32(most))})
+		List: func(ctx context.Context, after string, most int) (keys []string, more bool, err error) {
+			in := &s3.ListObjectsV2Input{Bucket: &name, MaxKeys: aws.Int32(int32(most))}
+			if after != "" {
+				in.StartAfter = &after
+			}
+			out, err := client.ListObjectsV2(ctx, in)
 			if err != nil {
 				return nil, false, err
 			}

@@ -25,7 +25,7 @@ func TestBucket(t *testing.T) {
 	cfg, name := sqsConfig(needs.KMS(t)), "failures-"+strings.ToLower(rand.Text())
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true })
 	bucket, park := notify.S3(cfg, name), notify.Park(cfg, name)
-	if _, _, err := bucket.List(t.Context(), 10); err == nil {
+	if _, _, err := bucket.List(t.Context(), "", 10); err == nil {
 		t.Error("no bucket there: no error")
 	}
 	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{
@@ -33,7 +33,7 @@ func TestBucket(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if keys, more, err := bucket.List(t.Context(), 10); err != nil || len(keys) > 0 || more {
+	if keys, more, err := bucket.List(t.Context(), "", 10); err != nil || len(keys) > 0 || more {
 		t.Errorf("an empty bucket: %v, %v, %v", keys, more, err)
 	}
 	var want []string
@@ -46,9 +46,14 @@ func TestBucket(t *testing.T) {
 		want = append(want, fmt.Sprintf("records/%d.json", n))
 	}
 	for most, n := range map[int]int{2: 2, 3: 3, 10: 3} {
-		keys, more, err := bucket.List(t.Context(), most)
+		keys, more, err := bucket.List(t.Context(), "", most)
 		if diff := cmp.Diff(want[:n], keys); diff != "" || err != nil || more != (most < 3) {
 			t.Errorf("the first %d: more %v, %v (-want +got):\n%s", most, more, err, diff)
+		}
+	}
+	for after, left := range map[string][]string{want[0]: want[1:], "records/00": want[1:], want[2]: nil} {
+		if keys, more, err := bucket.List(t.Context(), after, 10); err != nil || more || !cmp.Equal(keys, left) {
+			t.Errorf("after %s: %v, more %v, %v", after, keys, more, err)
 		}
 	}
 	r := kept("alice", 1)
@@ -71,7 +76,7 @@ func TestBucket(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if keys, _, err := bucket.List(t.Context(), 10); err != nil || !cmp.Equal(keys, []string{want[0], want[2]}) {
+	if keys, _, err := bucket.List(t.Context(), "", 10); err != nil || !cmp.Equal(keys, []string{want[0], want[2]}) {
 		t.Errorf("after one was removed: %v, %v", keys, err)
 	}
 }

@@ -39,7 +39,7 @@ func FuzzReplay(f *testing.F) {
 			}
 			return report, nil
 		}
-		told, err := notify.Replay(s.bucket(), dynamostore.DecodeRecord, invoke, log)(t.Context(), false)
+		told, err := notify.Replay(s.bucket(), dynamostore.DecodeRecord, invoke, log)(t.Context(), false, "")
 		_, stays := s.objects["aws/lambda/1"]
 		switch {
 		case handed > 0 && !takes && !stays:

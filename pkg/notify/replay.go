@@ -34,8 +34,9 @@ const replaySource = "nightlatch:replay"
 
 // A Bucket keeps what notify could not take: records that it has parked, and the batches that Lambda has given up on.
 type Bucket struct {
-	// List returns the keys of at most so many objects, and whether there are more.
-	List func(ctx context.Context, most int) (keys []string, more bool, err error)
+	// List returns the keys of at most so many objects after a key, in the order of keys, and whether there are more. "" is
+	// before all.
+	List func(ctx context.Context, after string, most int) (keys []string, more bool, err error)
 	// Read returns an object: ErrGone if there is none any more, ErrTooLarge if it has more than most bytes.
 	Read func(ctx context.Context, key string, most int) ([]byte, error)
 	// Delete removes one, if it is still there.
@@ -55,11 +56,11 @@ var (
 //
 // A dry run reads, and changes nothing: Taken is then what would be handed to notify. With an error the counts say how far it
 // has come; all that was not taken is where it was. One that could not read everything, for lack of room or of time, says
-// that there is more.
-func Replay(from Bucket, decode Decode, invoke func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error), log *slog.Logger) func(context.Context, bool) (api.ReplayResponse, error) {
-	return func(ctx context.Context, dryRun bool) (api.ReplayResponse, error) {
+// where it stopped: the next one begins after that, since what stays must not hide what is behind it.
+func Replay(from Bucket, decode Decode, invoke func(context.Context, events.DynamoDBEvent) (events.DynamoDBEventResponse, error), log *slog.Logger) func(ctx context.Context, dryRun bool, after string) (api.ReplayResponse, error) {
+	return func(ctx context.Context, dryRun bool, after string) (api.ReplayResponse, error) {
 		r := replay{Bucket: from, decode: decode, invoke: invoke, log: log, seen: map[string]*replayed{}}
-		err := r.read(ctx)
+		err := r.read(ctx, after)
 		if err == nil && !dryRun {
 			err = errors.Join(r.send(ctx), r.remove(ctx))
 		}
@@ -103,17 +104,19 @@ type replayed struct {
 	taken   bool
 }
 
-// read reads the objects and puts their records in order.
-func (r *replay) read(ctx context.Context) error {
-	keys, more, err := r.List(ctx, maxObjects)
+// read reads the objects after a key, at least one, and puts their records in order.
+func (r *replay) read(ctx context.Context, after string) error {
+	keys, more, err := r.List(ctx, after, maxObjects)
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	r.told.More = more
+	if more && len(keys) > 0 {
+		r.told.Next = keys[len(keys)-1]
+	}
 	left, halfTime := maxRead, halfTimeOf(ctx)
-	for _, key := range keys {
-		if left <= 0 || halfTime() {
-			r.told.More = true
+	for i, key := range keys {
+		if i > 0 && (left <= 0 || halfTime()) {
+			r.told.Next = keys[i-1]
 			break
 		}
 		body, err := r.Read(ctx, key, maxObject)

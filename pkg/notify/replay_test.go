@@ -27,7 +27,7 @@ import (
 // shelf is a bucket in memory.
 type shelf struct {
 	objects map[string]string
-	more    bool
+	page    int                                        // as many keys are listed at once, unless it is 0
 	fault   string                                     // the call that fails
 	reading func(key string, most int) (handled error) // before each object
 }
@@ -40,8 +40,13 @@ func (s *shelf) bucket() notify.Bucket {
 		return nil
 	}
 	return notify.Bucket{
-		List: func(context.Context, int) ([]string, bool, error) {
-			return slices.Sorted(maps.Keys(s.objects)), s.more, fails("list")
+		List: func(_ context.Context, after string, most int) ([]string, bool, error) {
+			keys := slices.DeleteFunc(slices.Sorted(maps.Keys(s.objects)), func(key string) bool { return key <= after })
+			n := min(len(keys), most)
+			if s.page > 0 {
+				n = min(n, s.page)
+			}
+			return keys[:n], n < len(keys), fails("list")
 		},
 		Read: func(_ context.Context, key string, most int) ([]byte, error) {
 			if s.reading != nil {
@@ -162,7 +167,8 @@ func TestReplay(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		objects map[string]string
-		more    bool
+		page    int
+		after   string
 		fault   string
 		dryRun  bool
 		notify  taker
@@ -181,8 +187,13 @@ func TestReplay(t *testing.T) {
 			left: []string{"aws/lambda/a/1", "aws/lambda/a/2", "records/1.json"},
 		},
 		"there is more": {
-			objects: map[string]string{"records/1.json": written(kept("alice", 1))}, more: true,
-			want: api.ReplayResponse{Objects: 1, Records: 1, Taken: 1, Removed: 1, More: true}, batches: [][]string{{"alice@1"}},
+			objects: map[string]string{"records/1.json": written(kept("alice", 1)), "records/2.json": written(kept("alice", 2))}, page: 1,
+			want: api.ReplayResponse{Objects: 1, Records: 1, Taken: 1, Removed: 1, Next: "records/1.json"}, batches: [][]string{{"alice@1"}},
+			left: []string{"records/2.json"},
+		},
+		"all but what the one before has read": {
+			objects: map[string]string{"1": written(kept("alice", 1)), "2": written(kept("alice", 2))}, after: "1",
+			want: api.ReplayResponse{Objects: 1, Records: 1, Taken: 1, Removed: 1}, batches: [][]string{{"alice@2"}}, left: []string{"1"},
 		},
 		"an event as it is, and not as text": {
 			objects: map[string]string{"x": `{"payload":` + written(events.DynamoDBEvent{Records: []events.DynamoDBEventRecord{kept("alice", 1)}}) + `}`},
@@ -245,10 +256,10 @@ func TestReplay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &shelf{objects: maps.Clone(test.objects), more: test.more, fault: test.fault}
+			s := &shelf{objects: maps.Clone(test.objects), page: test.page, fault: test.fault}
 			n := test.notify
 			var logged bytes.Buffer
-			got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, slog.New(slog.NewJSONHandler(&logged, nil)))(t.Context(), test.dryRun)
+			got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, slog.New(slog.NewJSONHandler(&logged, nil)))(t.Context(), test.dryRun, test.after)
 			if !errors.Is(err, test.err) {
 				t.Errorf("error %v, want %v", err, test.err)
 			}
@@ -281,7 +292,7 @@ func TestReplayLarge(t *testing.T) {
 	_, err := notify.Replay(s.bucket(), decodeKept, func(_ context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		sizes = append(sizes, len(written(e)))
 		return events.DynamoDBEventResponse{}, nil
-	}, silent)(t.Context(), false)
+	}, silent)(t.Context(), false, "")
 	if err != nil || len(sizes) != 4 || slices.Max(sizes) > 4<<20+1000 {
 		t.Errorf("batches of %v bytes, %v; want 4 of 3 MB", sizes, err)
 	}
@@ -307,7 +318,7 @@ func TestReplayRead(t *testing.T) {
 			return nil
 		}}
 		n := &taker{}
-		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(t.Context(), false)
+		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(t.Context(), false, "")
 		if err != nil || got != test.want || len(s.objects) != 1 {
 			t.Errorf("%s: %+v, %v, want %+v; %d objects left", name, got, err, test.want, len(s.objects))
 		}
@@ -320,9 +331,27 @@ func TestReplayRead(t *testing.T) {
 		r.Change.NewImage["rest"] = events.NewStringAttribute(strings.Repeat("a", 1<<20))
 		s.objects[fmt.Sprintf("%02d", i)] = written(r)
 	}
-	got, err := notify.Replay(s.bucket(), decodeKept, (&taker{}).invoke, silent)(t.Context(), false)
-	if want := (api.ReplayResponse{Objects: 32, Records: 32, Taken: 32, Removed: 32, More: true}); err != nil || got != want || largest != 16<<20 {
+	got, err := notify.Replay(s.bucket(), decodeKept, (&taker{}).invoke, silent)(t.Context(), false, "")
+	if want := (api.ReplayResponse{Objects: 32, Records: 32, Taken: 32, Removed: 32, Next: "31"}); err != nil || got != want || largest != 16<<20 {
 		t.Errorf("%+v, %v; want %+v. An object of %d bytes would be read", got, err, want, largest)
+	}
+}
+
+// TestReplayStarved: objects of which nothing can be taken hide none that are behind them, however many they are.
+func TestReplayStarved(t *testing.T) {
+	t.Parallel()
+	s := &shelf{objects: map[string]string{"records/1.json": written(kept("alice", 1))}}
+	for i := range 1000 {
+		s.objects[fmt.Sprintf("junk/%04d", i)] = "junk"
+	}
+	run := notify.Replay(s.bucket(), decodeKept, (&taker{}).invoke, silent)
+	first, err := run(t.Context(), false, "")
+	if want := (api.ReplayResponse{Objects: 1000, Unreadable: 1000, Next: "junk/0999"}); err != nil || first != want {
+		t.Errorf("%+v, %v; want %+v", first, err, want)
+	}
+	second, err := run(t.Context(), false, first.Next)
+	if want := (api.ReplayResponse{Objects: 1, Records: 1, Taken: 1, Removed: 1}); err != nil || second != want {
+		t.Errorf("then %+v, %v; want %+v", second, err, want)
 	}
 }
 
@@ -337,8 +366,8 @@ func TestReplayInTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		n := &taker{}
-		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(ctx, false)
-		if want := (api.ReplayResponse{Objects: 6, Records: 6, Taken: 6, Removed: 6, More: true}); err != nil || got != want {
+		got, err := notify.Replay(s.bucket(), decodeKept, n.invoke, silent)(ctx, false, "")
+		if want := (api.ReplayResponse{Objects: 6, Records: 6, Taken: 6, Removed: 6, Next: "05"}); err != nil || got != want {
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	})
@@ -385,7 +414,7 @@ func TestReplayed(t *testing.T) {
 		return undecoded(r)
 	}, func(ctx context.Context, e events.DynamoDBEvent) (events.DynamoDBEventResponse, error) {
 		return function(ctx, e)
-	}, silent)(t.Context(), false)
+	}, silent)(t.Context(), false, "")
 	if want := (api.ReplayResponse{Objects: 3, Records: 5, Taken: 4, Removed: 2}); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
