@@ -5,12 +5,16 @@ export class Phone {
   #key: Buffer
   #last = -1
   readonly #now: () => number
+  readonly #hash: 'sha1' | 'sha256'
+  readonly #digits: number
   /** How far its clock is off, in seconds. */
   drift = 0
 
-  constructor(key: string, now: () => number) {
+  constructor(key: string, now: () => number, hash: 'sha1' | 'sha256' = 'sha1', digits = 6) {
     this.#key = base32(key)
     this.#now = now
+    this.#hash = hash
+    this.#digits = digits
   }
 
   /** The code of the time step that is so many from now. */
@@ -27,7 +31,7 @@ export class Phone {
   /** A code that is none of those around now. */
   wrong(): string {
     const near = Array.from({ length: 50 }, (_, i) => this.code(i - 25))
-    for (let n = 111111; ; n++) if (!near.includes(String(n))) return String(n)
+    for (let n = Number('1'.repeat(this.#digits)); ; n++) if (!near.includes(String(n))) return String(n)
   }
 
   #step(): number {
@@ -37,9 +41,9 @@ export class Phone {
   #at(step: number): string {
     const counter = Buffer.alloc(8)
     counter.writeBigUInt64BE(BigInt(step))
-    const mac = createHmac('sha1', this.#key).update(counter).digest()
-    const offset = mac[19]! & 15
-    return String((mac.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, '0')
+    const mac = createHmac(this.#hash, this.#key).update(counter).digest()
+    const offset = mac.at(-1)! & 15
+    return String((mac.readUInt32BE(offset) & 0x7fffffff) % 10 ** this.#digits).padStart(this.#digits, '0')
   }
 }
 

@@ -84,6 +84,11 @@ export class Server {
     return this.ask('POST', '/dev/admin', { operation, user, operator: 'olga@example.com', reason: 'asked by phone' })
   }
 
+  /** Brings an authenticator along from another system. */
+  import(user: string, authenticator: Record<string, unknown>): Promise<any> {
+    return this.ask('POST', '/dev/admin', { operation: 'import', user, operator: 'olga@example.com', reason: 'the move', import: authenticator })
+  }
+
   /** What the host reports. */
   report(user: string, event: Record<string, unknown>): Promise<any> {
     return this.ask('POST', `/v1/users/${user}/events`, event, this.serviceKey)

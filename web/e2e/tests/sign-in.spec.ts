@@ -1,6 +1,7 @@
 import type { Locator, Route } from '@playwright/test'
 
 import { alice, expect, test, type App } from '../harness/app.ts'
+import { Phone } from '../harness/phone.ts'
 import { decide, identityCheck, inReview, lostDevice, reviewing } from '../harness/recovery.ts'
 
 const button = (on: Locator, name: string) => on.getByRole('button', { name, exact: true })
@@ -102,6 +103,38 @@ test.describe('the code', () => {
     await expect(element.getByRole('textbox')).toHaveValue(app.backupCode.toLowerCase())
     expect(sent).toEqual([])
   })
+
+  for (const preset of ['standard', 'mirox']) {
+    // A backup code of mirox has 8 characters, too.
+    test(`L1: the 8 digits of an imported authenticator sign in under ${preset}`, async ({ app }) => {
+      await app.start(preset)
+      const secret = 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP'
+      app.phone = new Phone(secret, () => app.server.now(), 'sha256', 8)
+      const done = await app.server.import(alice, { secret, algorithm: 'SHA256', digits: 8 })
+      expect(done.state).toBe('enabled')
+      await app.wind(120) // the first code that counts is three periods later
+      const session = await app.session()
+      await app.wind(60)
+      const made = await app.server.ask('POST', '/v1/backup-code', { code: app.phone.fresh() }, session)
+      expect(made.backup_code).toBeTruthy()
+
+      const element = await app.signIn()
+      await expect(button(element, 'Use backup code')).toBeVisible()
+      const notice = element.getByText('That looks like your backup code. Use it?')
+      await codeField(element).fill(app.phone.wrong())
+      await expect(notice).toHaveCount(0)
+      await codeField(element).press('Enter')
+      await expect(element.getByText("That code didn't work")).toBeVisible()
+      await expect(notice).toHaveCount(preset === 'mirox' ? 1 : 0)
+      await codeField(element).press('Enter') // the question holds nothing back
+      await expect(element.getByText(/3 tries left/)).toBeVisible()
+      const code = await fresh(app)
+      await codeField(element).fill(`${code.slice(0, 4)} ${code.slice(4)}`)
+      await expect(notice).toHaveCount(0)
+      await button(element, 'Try again').click()
+      expect(await signedIn(app)).toMatchObject({ method: 'totp' })
+    })
+  }
 
   test('L1: where there is no reset, support', async ({ app }) => {
     const element = await asked(app, 'mirox')

@@ -34,6 +34,7 @@ const separators = /[\s\u00ad\u200b-\u200f\u2010-\u2015\u2060\u2212\ufeff._-]/g
 /** A field for a code, and what sends it. Pasted spaces and hyphens are fine; what was typed stays when it was refused. */
 export class CodeForm {
   #typed = ''
+  #refused = ''
   readonly #host: NightlatchElement
 
   constructor(host: NightlatchElement) {
@@ -47,6 +48,7 @@ export class CodeForm {
   /** Empties the field, for another screen. */
   clear(): void {
     this.#typed = ''
+    this.#refused = ''
   }
 
   /** Ready to type the next one over it. */
@@ -65,8 +67,10 @@ export class CodeForm {
   render(o: CodeFormOptions): TemplateResult {
     const host = this.#host
     const bare = this.#typed.replace(separators, '')
-    const offered = o.backup && bare.length === o.backup.length && bare.length > 6 ? o.backup : undefined
-    const digits = /^\d+$/.test(bare) // an app with more than six could be meant as well
+    // Digits alone may be of an app that shows more than six: then the backup code is offered after a refusal, and nothing is held back.
+    const digits = /^\d+$/.test(bare)
+    const alike = o.backup && bare.length === o.backup.length && bare.length > 6
+    const offered = alike && (!digits || bare === this.#refused) ? o.backup : undefined
     const empty = bare === ''
     return html`<form novalidate @submit=${(event: Event) => this.#submit(event, o, offered !== undefined && !digits)}>
       <label class="field" part="field">
@@ -111,6 +115,7 @@ export class CodeForm {
     }
     const host = this.#host
     void host.act(o.action, () => o.submit(code), (error) => {
+      this.#refused = code
       const dealt = o.refused(error)
       this.select()
       return dealt
