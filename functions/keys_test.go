@@ -38,6 +38,7 @@ func (w *world) forget(table, key, value string) {
 func (w *world) undeploy() {
 	w.tb.Helper()
 	w.forget(w.tables.Accounts, "user", dynamostore.Sentinel)
+	w.forget(w.tables.Config, "name", "deployment")
 	w.loseKeysets()
 }
 
@@ -221,14 +222,14 @@ func TestDeployment(t *testing.T) {
 		}
 		return all
 	}
-	if marked, err := w.store.HasSentinel(t.Context()); err != nil || marked {
-		t.Fatalf("before: %v, %v", marked, err)
+	if w.marked() {
+		t.Fatal("the accounts are marked before")
 	}
 	if got := stack.asks(w.functions["keys"], cfn.RequestCreate, timeout); got.Status != cfn.StatusSuccess {
 		t.Fatalf("%+v", got)
 	}
-	if marked, err := w.store.HasSentinel(t.Context()); err != nil || !marked {
-		t.Errorf("the accounts have no mark: %v", err)
+	if !w.marked() {
+		t.Error("the accounts have no mark")
 	}
 	first := items()
 	for _, what := range []cfn.RequestType{cfn.RequestUpdate, cfn.RequestDelete, cfn.RequestCreate} {
@@ -261,15 +262,97 @@ func TestDeployment(t *testing.T) {
 		t.Errorf("orders that are none have changed (-before +after):\n%s", diff)
 	}
 
-	// Another config table, or an empty one: new keysets would hide that the accounts' are elsewhere.
+	// One keyset that is lost: another would open nothing that it has sealed.
+	w.forget(w.tables.Config, "name", "keyset/totp")
+	for _, what := range []cfn.RequestType{cfn.RequestCreate, cfn.RequestUpdate} {
+		if got := stack.asks(w.functions["keys"], what, timeout); got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "keyset totp") {
+			t.Errorf("%s, of a keyset that was lost: %+v", what, got)
+		}
+	}
+	if _, version, err := w.store.LoadConfig(t.Context(), "keyset/totp"); err != nil || version != 0 {
+		t.Errorf("it has made another: version %d, %v", version, err)
+	}
+	// All of them.
 	w.loseKeysets()
 	for _, what := range []cfn.RequestType{cfn.RequestCreate, cfn.RequestUpdate} {
-		if got := stack.asks(w.functions["keys"], what, timeout); got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "holds no keyset") {
+		if got := stack.asks(w.functions["keys"], what, timeout); got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "keyset challenge, codes") {
+			t.Errorf("%s, of keysets that were lost: %+v", what, got)
+		}
+	}
+
+	// Another config table, or an empty one: new keysets would hide that the accounts' are elsewhere.
+	w.forget(w.tables.Config, "name", "deployment")
+	for _, what := range []cfn.RequestType{cfn.RequestCreate, cfn.RequestUpdate} {
+		if got := stack.asks(w.functions["keys"], what, timeout); got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "holds no deployment") {
 			t.Errorf("%s, of keysets that were lost: %+v", what, got)
 		}
 	}
 	if held, err := keyring.Exists(t.Context(), w.store); err != nil || held {
 		t.Errorf("it has made new ones: %v", err)
+	}
+}
+
+// marked says whether the accounts table has its sentinel.
+func (w *world) marked() bool {
+	w.tb.Helper()
+	out, err := dynamodb.NewFromConfig(w.dynamoDB).GetItem(w.tb.Context(), &dynamodb.GetItemInput{
+		TableName: &w.tables.Accounts, Key: map[string]types.AttributeValue{"user": &types.AttributeValueMemberS{Value: dynamostore.Sentinel}},
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return out.Item != nil
+}
+
+// TestDeployedToAnotherTable: a deployment does not make a world without 2FA of an accounts table that it is pointed at by
+// mistake. A restored copy, which has the sentinel, is taken.
+func TestDeployedToAnotherTable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.startAll()
+	c := newClient(t, w.functions, timeout)
+	c.setUp("alice", c.want(session("alice"), "POST /v1/enroll", `{}`, 200, ""))
+	body := `{"user_id":"alice","nonce":"n"}`
+
+	others, _ := newTables(t, w.dynamoDB) // of another deployment
+	empty, _ := newTables(t, w.dynamoDB)
+	removeSentinel(t, w, empty)
+	stack := newCloudFormation(t)
+	at := func(table string) (*client, *function) {
+		t.Helper()
+		settings := map[string]string{"NIGHTLATCH_ACCOUNTS_TABLE": table}
+		return newClient(t, map[string]*function{"challenge": w.start(t, "challenge", settings)}, timeout), w.start(t, "keys", settings)
+	}
+	for what, table := range map[string]string{"an empty table": empty.Accounts, "another deployment's": others.Accounts} {
+		c, keys := at(table)
+		c.want(host(""), "POST /v1/challenges", body, 503, "unavailable")
+		for _, request := range []cfn.RequestType{cfn.RequestUpdate, cfn.RequestCreate} {
+			if got := stack.asks(keys, request, timeout); got.Status != cfn.StatusFailed || !strings.Contains(got.Reason, "restored copy") {
+				t.Errorf("%s: %s: %+v", what, request, got)
+			}
+		}
+		if err := keys.call(api.KeysRequest{Operation: "create"}, timeout, new(any)); err == nil {
+			t.Errorf("%s: by hand: it is taken", what)
+		}
+		c.want(host(""), "POST /v1/challenges", body, 503, "unavailable")
+	}
+
+	client, ctx := dynamodb.NewFromConfig(w.dynamoDB), t.Context()
+	kept, err := client.Scan(ctx, &dynamodb.ScanInput{TableName: &w.tables.Accounts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, item := range kept.Items {
+		if _, err := client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &empty.Accounts, Item: item}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, keys := at(empty.Accounts)
+	if got := stack.asks(keys, cfn.RequestUpdate, timeout); got.Status != cfn.StatusSuccess {
+		t.Errorf("a restored copy: %+v", got)
+	}
+	if a := c.want(host(""), "POST /v1/challenges", body, 200, ""); !strings.Contains(a.text, `"required":true`) {
+		t.Errorf("in a restored copy: %s", a.text)
 	}
 }
 
@@ -320,16 +403,16 @@ func TestDeploymentBreaksOff(t *testing.T) {
 			})
 			got := stack.asks(f, cfn.RequestCreate, short)
 			f.dynamoDB.only(nil)
-			// However far it came, the mark is there only when all is, and what is there stays.
-			marked, err := w.store.HasSentinel(t.Context())
-			if err != nil || marked != (got.Status == cfn.StatusSuccess) {
-				t.Fatalf("after %d writes: marked %v, %v, and told %+v", n, marked, err, got)
+			// However far it came, the accounts can be used only when all is there, and what is there stays.
+			_, err := dynamostore.New(w.dynamoDB, w.tables).Load(t.Context(), "alice")
+			if used := err == nil; used != (got.Status == cfn.StatusSuccess) || used && !w.marked() {
+				t.Fatalf("after %d writes: %v, and told %+v", n, err, got)
 			}
 			if again := stack.asks(f, cfn.RequestUpdate, timeout); again.Status != cfn.StatusSuccess {
 				t.Fatalf("after %d writes, again: %+v", n, again)
 			}
 			if got.Status == cfn.StatusSuccess {
-				if n < 10 { // seven keysets, what is published and its note, and the mark
+				if n < 12 { // the deployment, seven keysets, what is published and its note, the mark, and that it is there
 					t.Errorf("all was there after %d writes", n)
 				}
 				return

@@ -74,6 +74,7 @@ func newWorld(tb testing.TB, policy string) *world {
 	must(err)
 	kek := keyring.KMS(w.moto, *key.KeyMetadata.Arn)
 	must(keyring.Create(ctx, w.store, kek, keyring.Purposes()...))
+	must(w.store.Join(ctx, purposes()...))
 	queue, err := sqs.NewFromConfig(w.moto).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: aws.String("mails-" + mine)})
 	must(err)
 	bucket := "failures-" + strings.ToLower(mine)

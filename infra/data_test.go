@@ -85,7 +85,7 @@ func TestTables(t *testing.T) {
 // on a laptop, where its tests run.
 func TestTablesAreThoseOfTheCode(t *testing.T) {
 	t.Parallel()
-	want := map[string]object{}
+	want, items := map[string]object{}, map[string]any{}
 	dynamoDB := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var asked object
 		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
@@ -109,8 +109,15 @@ func TestTablesAreThoseOfTheCode(t *testing.T) {
 			answer = `{"Table":{"TableStatus":"ACTIVE"}}`
 		case "UpdateTimeToLive":
 			want[name]["ttl"] = at(asked, "TimeToLiveSpecification")
-		case "PutItem":
-			answer = `{"ConsumedCapacity":{"TableName":"accounts","CapacityUnits":1}}`
+		case "PutItem", "GetItem":
+			if operation == "PutItem" {
+				items[name] = asked["Item"]
+			}
+			told, err := json.Marshal(object{"Item": items[name], "ConsumedCapacity": object{"TableName": name, "CapacityUnits": 1}})
+			if err != nil {
+				t.Error(err)
+			}
+			answer = string(told)
 		}
 		_, _ = w.Write([]byte(answer))
 	}))

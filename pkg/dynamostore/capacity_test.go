@@ -80,7 +80,7 @@ func TestCounts(t *testing.T) {
 		}
 	}
 	got := s.Counts()
-	if want := (Counts{Loads: 2, Replaces: 5, Conflicts: 2, ReadUnits: 3, WriteUnits: 2}); got != want {
+	if want := (Counts{Loads: 2, Replaces: 5, Conflicts: 2, ReadUnits: 4, WriteUnits: 2}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
 }

@@ -46,8 +46,8 @@ var calls = map[string]func(context.Context, *Store) (any, error){
 	"ReplaceConfig": func(ctx context.Context, s *Store) (any, error) {
 		return nil, s.ReplaceConfig(ctx, "c", []byte("2"), 2)
 	},
-	"CreateSentinel": func(ctx context.Context, s *Store) (any, error) { return nil, s.CreateSentinel(ctx) },
-	"Item":           func(ctx context.Context, s *Store) (any, error) { return s.Item(ctx, "u") },
+	"Sentinel": func(ctx context.Context, s *Store) (any, error) { return nil, s.createSentinel(ctx, "d") },
+	"Item":     func(ctx context.Context, s *Store) (any, error) { return s.Item(ctx, "u") },
 }
 
 // furnished is a store in which every call has something to do.
@@ -70,7 +70,7 @@ func wantFailure(t *testing.T, name string, got any, err error) {
 	_, conflict := isConflict(err)
 	switch {
 	case err == nil, conflict, errors.Is(err, twofactor.ErrCursor), errors.Is(err, twofactor.ErrNewerSchema),
-		errors.Is(err, ErrNoSentinel), errors.Is(err, ErrDamaged):
+		errors.Is(err, ErrNoSentinel), errors.Is(err, ErrOtherDeployment), errors.Is(err, ErrDamaged):
 		t.Errorf("%s: %v, want a failure", name, err)
 	}
 	if got != nil && !reflect.ValueOf(got).IsZero() {
@@ -184,7 +184,7 @@ func TestOtherRegion(t *testing.T) {
 	s, line := faulty(t, furnished(t))
 	line.all(refuses("ReplicatedWriteConflictException"))
 	for name, want := range map[string]bool{
-		"Replace": true, "Replace, new": true, "ReplaceConfig": true, "Append": false, "CreateSentinel": false,
+		"Replace": true, "Replace, new": true, "ReplaceConfig": true, "Append": false, "Sentinel": false,
 	} {
 		_, err := calls[name](t.Context(), s)
 		if current, conflict := isConflict(err); conflict != want || current != nil {

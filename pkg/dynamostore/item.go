@@ -24,11 +24,12 @@ const (
 	keyWaits = "waits_for" // in by_due
 	keyDue   = "due"       // in by_due, in Unix milliseconds
 
-	attrVersion = "version" // accounts, config
-	attrSchema  = "schema"  // accounts
-	attrRegion  = "region"  // accounts: the Region that wrote the item
-	attrValue   = "value"   // config
-	attrExpires = "expires" // history: the TTL, in Unix seconds
+	attrVersion    = "version"    // accounts, config
+	attrSchema     = "schema"     // accounts
+	attrRegion     = "region"     // accounts: the Region that wrote the item
+	attrDeployment = "deployment" // accounts: of the sentinel, the id of the deployment
+	attrValue      = "value"      // config
+	attrExpires    = "expires"    // history: the TTL, in Unix seconds
 )
 
 // An item is a map of attributes, as DynamoDB keeps it.

@@ -6,8 +6,9 @@
 // the race needs no second read, and a write whose answer was lost finds its own id in it (accounts.go). There are no
 // transactions and nothing depends on a TTL. What DynamoDB has not said whole, and in time, it has not said (answer.go).
 //
-// The accounts table holds a sentinel under a key that no user id can have. It is read once for each Store: a table
-// without it is the wrong one, and not a world in which nobody has a second factor.
+// The accounts table holds a sentinel under a key that no user id can have, with the id of the deployment that the config
+// table names. Both are read once for each Store: a table without it is the wrong one, and not a world in which nobody has a
+// second factor.
 package dynamostore
 
 import (
@@ -49,7 +50,7 @@ type Store struct {
 	client *dynamodb.Client
 	tables Tables
 	region string
-	proven atomic.Bool // the accounts table has its sentinel
+	proven atomic.Bool // the accounts table is the deployment's
 
 	mu     sync.Mutex
 	counts Counts

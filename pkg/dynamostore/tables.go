@@ -57,7 +57,10 @@ func CreateTables(ctx context.Context, s *Store) error {
 	if err := expire(ctx, s); err != nil {
 		return err
 	}
-	return s.CreateSentinel(ctx)
+	if err := s.Begin(ctx); err != nil {
+		return err
+	}
+	return s.Join(ctx)
 }
 
 // expire turns the history's TTL on. DynamoDB refuses that where it is on already.

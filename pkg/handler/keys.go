@@ -18,10 +18,13 @@ import (
 
 // KeyDeps are what the function keys stands on. P is a purpose, S what a rotation has done to its keyset.
 type KeyDeps[P, S ~string] struct {
-	Exist   func(context.Context) (bool, error) // whether there is any keyset
-	Create  func(context.Context) error         // each that is missing
-	Marked  func(context.Context) (bool, error) // whether the accounts table has its sentinel
-	Mark    func(context.Context) error
+	Exist func(context.Context) (bool, error) // whether there is any keyset
+	// Deployed says whether the tables are a deployment's, and which keysets it has made. It fails if they do not belong together.
+	Deployed func(context.Context) (begun bool, made []string, err error)
+	Begin    func(context.Context) error               // makes them a deployment's
+	Create   func(ctx context.Context, made []P) error // each keyset that is missing; it fails if one is that was made
+	Join     func(context.Context) error               // lets the accounts be used, and keeps that each keyset was made
+
 	Rotate  func(context.Context) (map[P]S, error)       // what is due
 	Renew   func(context.Context, ...P) (map[P]S, error) // what is not due yet
 	Answers *http.Client                                 // to CloudFormation
@@ -92,29 +95,36 @@ func (d KeyDeps[P, S]) operate(ctx context.Context, in api.KeysRequest) (api.Key
 	return out, err
 }
 
-var errKeysetsLost = errors.New("the accounts table is in use, and the config table holds no keyset: it is another table, or was lost. " +
-	"New keysets would open nothing: restore the config table, or name the one that belongs to the accounts")
+var errNoDeployment = errors.New("the config table holds keysets and names no deployment: part of it was lost. Restore it")
 
-// create makes what is missing: each keyset, what is published of one, and last of all the mark that lets the accounts be
-// used. So where the mark is, there were keysets.
+// create makes what is missing: the deployment's id, each keyset, what is published of one, and last of all the mark that lets
+// the accounts be used. Each is there before the next is made. So what is missing although a later one is there was lost, or
+// is in another table, and is not made again: another keyset would open nothing, and an empty table of accounts would be a
+// world in which nobody has a second factor.
 func (d KeyDeps[P, S]) create(ctx context.Context) error {
-	exist, err := d.Exist(ctx)
+	exist, err := d.Exist(ctx) // first: of two at once, one may begin meanwhile
 	if err != nil {
 		return fmt.Errorf("whether there are keysets: %w", err)
 	}
-	if !exist {
-		marked, err := d.Marked(ctx)
-		if err != nil {
-			return fmt.Errorf("whether the accounts are in use: %w", err)
-		}
-		if marked {
-			return errKeysetsLost
+	begun, made, err := d.Deployed(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("whose the tables are: %w", err)
+	case !begun && exist:
+		return errNoDeployment
+	case !begun:
+		if err := d.Begin(ctx); err != nil {
+			return fmt.Errorf("naming the deployment: %w", err)
 		}
 	}
-	if err := d.Create(ctx); err != nil {
+	purposes := make([]P, len(made))
+	for i, p := range made {
+		purposes[i] = P(p)
+	}
+	if err := d.Create(ctx, purposes); err != nil {
 		return err
 	}
-	if err := d.Mark(ctx); err != nil {
+	if err := d.Join(ctx); err != nil {
 		return fmt.Errorf("marking the accounts table: %w", err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -27,6 +28,25 @@ func Exists(ctx context.Context, store Store) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Held returns an error that wraps [ErrLost] and names the keysets, unless the store holds each: they were made, so one that is
+// missing was lost.
+func Held(ctx context.Context, store Store, purposes ...Purpose) error {
+	var lost []string
+	for _, p := range purposes {
+		_, version, err := store.LoadConfig(ctx, p.item())
+		if err != nil {
+			return fmt.Errorf("keyset %s: %w", p, err)
+		}
+		if version == 0 {
+			lost = append(lost, string(p))
+		}
+	}
+	if lost != nil {
+		return fmt.Errorf("%w: keyset %s", ErrLost, strings.Join(lost, ", "))
+	}
+	return nil
 }
 
 // Create creates the keyset of each purpose that has none, with one key, and never touches one that exists, but to

@@ -50,6 +50,8 @@ var (
 	ErrUnavailable = errors.New("keyring: unavailable")
 	// ErrNoKeyset: the store holds no such item; Create has not run, or this is the wrong store.
 	ErrNoKeyset = errors.New("keyring: not created yet")
+	// ErrLost: the store held a keyset, and does not hold it any more.
+	ErrLost = errors.New("keyring: the store has lost what another one would not replace, as it would open nothing: restore the config table")
 	// ErrUnknownKey: a ciphertext, digest or request names a key that the keyset does not hold, or not yet.
 	ErrUnknownKey = errors.New("keyring: unknown key")
 	// ErrTooYoung: a signing key was published less than a day ago and may not sign yet.

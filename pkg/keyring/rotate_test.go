@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -351,6 +352,26 @@ func TestRotateOnKMS(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHeld: a keyset that was made and is missing is named, and others are not.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	store := newStore()
+	if err := keyring.Create(t.Context(), store, newKEK(t), keyring.Codes, keyring.TOTP); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(keyring.Held(t.Context(), store), keyring.Held(t.Context(), store, keyring.TOTP, keyring.Codes)); err != nil {
+		t.Error(err)
+	}
+	err := keyring.Held(t.Context(), store, keyring.Links, keyring.TOTP, keyring.Contact)
+	if !errors.Is(err, keyring.ErrLost) || !strings.HasSuffix(err.Error(), ": keyset links, contact") {
+		t.Errorf("two are lost: %v", err)
+	}
+	store.fault = func(op, _ string) fault { return failed }
+	if err := keyring.Held(t.Context(), store, keyring.TOTP); !errors.Is(err, errBroken) || errors.Is(err, keyring.ErrLost) {
+		t.Errorf("could not tell: %v", err)
+	}
 }
 
 // TestExists: which keysets there are is known without the key that seals them.
