@@ -3,8 +3,10 @@ package host
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -69,6 +71,11 @@ func (c *Client) VerifyAssertion(ctx context.Context, assertion string, want Exp
 func (c *Client) verifySignature(ctx context.Context, assertion string) ([]byte, error) {
 	if len(assertion) > maxAssertion {
 		return nil, fmt.Errorf("%w: it is longer than %d characters", ErrAssertion, maxAssertion)
+	}
+	for part := range strings.SplitSeq(assertion, ".") { // go-jose takes other spellings of what was signed
+		if raw, err := base64.RawURLEncoding.DecodeString(part); err != nil || base64.RawURLEncoding.EncodeToString(raw) != part {
+			return nil, fmt.Errorf("%w: it is not base64url, or has something to spare", ErrAssertion)
+		}
 	}
 	jws, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {

@@ -28,6 +28,7 @@ func FuzzVerifyAssertion(f *testing.F) {
 	} {
 		f.Add(seed, uint16(0), byte(0))
 		f.Add(seed, uint16(50), byte(1))
+		f.Add(seed, uint16(len(part(good, 0))-1), byte('Q'^'e')) // the same bytes
 	}
 	f.Fuzz(func(t *testing.T, text string, place uint16, flip byte) {
 		altered := []byte(good)
@@ -35,7 +36,7 @@ func FuzzVerifyAssertion(f *testing.F) {
 		for _, presented := range []string{text, string(altered), part(good, 0) + "." + part(good, 1) + "." + text, text + "." + part(good, 1) + "." + part(good, 2), others} {
 			claims, err := c.VerifyAssertion(t.Context(), presented, want)
 			switch {
-			case err == nil && (!strings.HasPrefix(presented, part(good, 0)+"."+part(good, 1)+".") || claims.User != want.User):
+			case err == nil && (presented != good || claims.User != want.User):
 				t.Errorf("%q lets %q in", presented, claims.User)
 			case err != nil && (!errors.Is(err, host.ErrAssertion) || claims.User != "" || claims.ID != ""):
 				t.Errorf("%q: %+v, %v", presented, claims, err)

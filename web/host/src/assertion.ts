@@ -45,7 +45,8 @@ export interface Parties {
  * own, whatever the header says.
  */
 export async function verifySignature(assertion: string, keys: KeySet): Promise<unknown> {
-  if (typeof assertion !== 'string' || assertion.length > maxAssertion || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(assertion)) {
+  if (typeof assertion !== 'string' || assertion.length > maxAssertion || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(assertion) ||
+    !assertion.split('.').every(hasOneSpelling)) {
     throw new Refused('it is not a signed token');
   }
   try {
@@ -71,6 +72,11 @@ export async function verifySignature(assertion: string, keys: KeySet): Promise<
     const wrong = e instanceof errors.JWSSignatureVerificationFailed;
     throw new Refused(wrong ? 'its signature is not the service\'s' : 'it is not JSON that was signed by ES256');
   }
+}
+
+/** Says whether nothing is to spare in base64url: bits that mean nothing would make several texts of one assertion. */
+function hasOneSpelling(part: string): boolean {
+  return Buffer.from(part, 'base64url').toString('base64url') === part;
 }
 
 /** Compares what was signed with what is expected. It also returns from when on no host would take the assertion. */

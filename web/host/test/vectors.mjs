@@ -53,6 +53,18 @@ function token(header, payload, signature = (text) => ecdsa(text, keys.one.priva
 const by = (key) => (text) => ecdsa(text, key.privateKey);
 const hmac = (secret) => (text) => createHmac('sha256', secret).update(text).digest();
 
+/** The token with bits to spare in a part's last character: the same bytes, and not the text that was signed. */
+function respelled(token, part) {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const parts = token.split('.');
+  const bytes = Buffer.from(parts[part], 'base64url');
+  parts[part] = parts[part].slice(0, -1) + alphabet[alphabet.indexOf(parts[part].at(-1)) + 1];
+  if (!bytes.equals(Buffer.from(parts[part], 'base64url'))) {
+    throw new Error(`part ${part} has no bits to spare`);
+  }
+  return parts.join('.');
+}
+
 const cases = [];
 const accepted = (name, payload = claims(), { header = good, key = keys.one, ...rest } = {}) =>
   cases.push({ name, verdict: 'accepted', assertion: token(header, payload, by(key)), claims: payload, ...rest });
@@ -79,6 +91,8 @@ refused('four parts', token(good, claims()) + '.AAAA');
 refused('an empty signature', token(good, claims(), () => ''));
 refused('a signature of zeros', token(good, claims(), () => Buffer.alloc(64)));
 refused('a signature cut', token(good, claims()).slice(0, -4));
+['header', 'payload', 'signature'].forEach((name, part) =>
+  refused(`a ${name} with bits to spare`, respelled(token(good, claims({ acr: 'xx' })), part)));
 refused('a signature in DER', token(good, claims(), (text) => ecdsa(text, keys.one.privateKey, 'der')));
 refused('a signature over other claims', token(good, claims(), () => ecdsa(`${encode(good)}.${encode(claims())}`, keys.one.privateKey)));
 refused('longer than it may be', token(good, claims({ acr: 'x'.repeat(6 << 10) })));
