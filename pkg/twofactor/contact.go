@@ -51,14 +51,16 @@ func (r Rules) contact(a *Account) (Contact, error) {
 	if a.Contact == nil {
 		return Contact{}, nil
 	}
-	return r.openContact(a, *a.Contact)
+	return r.openContact(a, sealContact, *a.Contact)
 }
 
 // previous opens the contact before the first recent change; there is one.
-func (r Rules) previous(a *Account) (Contact, error) { return r.openContact(a, a.Previous.Contact) }
+func (r Rules) previous(a *Account) (Contact, error) {
+	return r.openContact(a, sealPrevious, a.Previous.Contact)
+}
 
-func (r Rules) openContact(a *Account, sealed Sealed) (c Contact, err error) {
-	plaintext, err := a.open(r.Keys.Contacts, sealContact, sealed)
+func (r Rules) openContact(a *Account, purpose string, sealed Sealed) (c Contact, err error) {
+	plaintext, err := a.open(r.Keys.Contacts, purpose, sealed)
 	if err != nil {
 		return c, err
 	}
@@ -88,19 +90,18 @@ func (r Rules) noteContact(a *Account, req Request, told Contact, now time.Time)
 	if c == old {
 		return c, false, nil
 	}
-	plaintext, err := json.Marshal(c)
-	if err != nil {
-		return Contact{}, false, refuse(err)
-	}
-	before := a.Contact
-	sealed, err := a.seal(r.Keys.Contacts, sealContact, plaintext)
+	sealed, err := a.sealJSON(r.Keys.Contacts, sealContact, c)
 	if err != nil {
 		return Contact{}, false, err
 	}
 	a.Contact = &sealed
 	if old.Email != "" && c.Email != old.Email {
 		if a.Previous == nil {
-			a.Previous = &Previous{Contact: *before}
+			before, err := a.sealJSON(r.Keys.Contacts, sealPrevious, old) // sealed anew: it does not open as the present one
+			if err != nil {
+				return Contact{}, false, err
+			}
+			a.Previous = &Previous{Contact: before}
 		}
 		a.Previous.Until = now.Add(max(minPreviousFor, time.Duration(r.Policy.AddressHold)))
 		a.AddressChanged = now

@@ -1,6 +1,7 @@
 package twofactor
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func (w *world) previous() string {
 	if w.account.Previous == nil {
 		return ""
 	}
-	c, err := w.rules.contact(&Account{User: alice, Contact: &w.account.Previous.Contact})
+	c, err := w.rules.previous(w.account)
 	w.must(err)
 	return c.Email
 }
@@ -126,4 +127,42 @@ func TestHint(t *testing.T) {
 			t.Errorf("hint of %q = %q, want %q", email, got, want)
 		}
 	}
+}
+
+// TestPreviousIsSealedApart: the address before a change does not open in the place of the present one, nor the other way
+// round; and where one of the two cannot be sealed, neither is stored.
+func TestPreviousIsSealedApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	w.tell(Contact{Email: "a@example.com"})
+	w.tell(Contact{Email: "b@example.com"})
+	present, before := *w.account.Contact, w.account.Previous.Contact
+	w.account.Contact, w.account.Previous.Contact = &before, present
+	if c, err := w.rules.contact(w.account); !errors.Is(err, ErrSealed) {
+		t.Errorf("the previous address as the present one: %+v, %v", c, err)
+	}
+	if c, err := w.rules.previous(w.account); !errors.Is(err, ErrSealed) {
+		t.Errorf("the present address as the previous one: %+v, %v", c, err)
+	}
+	for seals := range 2 {
+		w := newWorld(t, "standard")
+		w.tell(Contact{Email: "a@example.com"})
+		w.rules.Keys.Contacts = &sealsFew{newBox("contacts"), seals}
+		if err := w.act(func(a *Account) error { return w.rules.AddressChanged(a, w.request(), "b@example.com", w.now) }); !errors.Is(err, ErrUnavailable) || w.stored {
+			t.Errorf("after %d seals: got %v, stored %v", seals, err, w.stored)
+		}
+	}
+}
+
+// sealsFew fails once it has sealed so many.
+type sealsFew struct {
+	box
+	left int
+}
+
+func (s *sealsFew) Encrypt(plaintext, associated []byte) ([]byte, error) {
+	if s.left--; s.left < 0 {
+		return nil, errBroken
+	}
+	return s.box.Encrypt(plaintext, associated)
 }

@@ -34,6 +34,7 @@ const (
 	sealAuthenticator = "authenticator"
 	sealPending       = "pending"
 	sealContact       = "contact"
+	sealPrevious      = "previous contact"
 	sealSubject       = "subject"
 	sealIdentity      = "identity"
 )
