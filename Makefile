@@ -35,7 +35,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance fuzz FORCE
+.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance fuzz attack FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -173,3 +173,15 @@ fuzz: ## every fuzz target in turn; FUZZTIME=1h for each, or 10000000x for so ma
 		go test -run '^$$' -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}" || broken="$$broken $$target"; \
 	done; \
 	[ -z "$$broken" ] || { echo "BROKEN:$$broken"; exit 1; }
+
+# Each attack says in its comment what the attacker has, wants and gets. make test runs them all, with less patience: a flag
+# is of one package, so each has a line.
+ACCOUNTS ?= 100000
+ATTACK   := go test -count=1 -v -run '^TestAttack'
+
+attack: tools ## attacks, and what came of each in figures: minutes; with a million accounts attacked for a year: make attack ACCOUNTS=1000000
+	@status=0; \
+	$(ATTACK) ./pkg/identity ./pkg/handler || status=$$?; \
+	$(ATTACK) ./cmd/nightlatch -attack.samples=2000 || status=$$?; \
+	$(ATTACK) ./pkg/twofactor -timeout 3h -attack.accounts=$(ACCOUNTS) -attack.days=365 || status=$$?; \
+	exit $$status

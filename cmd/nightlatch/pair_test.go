@@ -92,9 +92,9 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.next.RoundTrip(r)
 }
 
-// TestRightAmongWrongOfPair is TestRightAmongWrong through both processes: over HTTP, and each request a read and a
+// TestAttackRightAmongWrongOfPair is TestAttackRightAmongWrong through both processes: over HTTP, and each request a read and a
 // conditional write of a real DynamoDB.
-func TestRightAmongWrongOfPair(t *testing.T) {
+func TestAttackRightAmongWrongOfPair(t *testing.T) {
 	t.Parallel()
 	const wrongs, rounds = 400, 12
 	a := newPair(t, wrongs+1)

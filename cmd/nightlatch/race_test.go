@@ -167,9 +167,9 @@ func (n *tally) String() string {
 		n.in.Load(), n.reused.Load(), n.wrong.Load(), n.locked.Load(), n.undecided.Load(), n.other.Load())
 }
 
-// TestOneCodeManyChallenges: 200 people with a challenge of their own type the same right code at the same moment, and
+// TestAttackOneCodeManyChallenges, over HTTP: 200 people with a challenge of their own type the same right code at the same moment, and
 // one gets in.
-func TestOneCodeManyChallenges(t *testing.T) {
+func TestAttackOneCodeManyChallenges(t *testing.T) {
 	const copies = 200
 	inArenas(t, copies, func(t *testing.T, a *arena) { oneCodeManyChallenges(t, a, copies) })
 }
@@ -193,8 +193,8 @@ func oneCodeManyChallenges(t *testing.T, a *arena, copies int) {
 	a.recorded(1, twofactor.EventLogin, twofactor.Succeeded)
 }
 
-// TestOneChallenge: 200 copies of one request, which gets in once and is answered 200 times.
-func TestOneChallenge(t *testing.T) {
+// TestAttackOneChallenge, over HTTP: 200 copies of one request, which gets in once and is answered 200 times.
+func TestAttackOneChallenge(t *testing.T) {
 	const copies = 200
 	inArenas(t, copies, func(t *testing.T, a *arena) { oneChallenge(t, a, copies) })
 }
@@ -225,9 +225,9 @@ func oneChallenge(t *testing.T, a *arena, copies int) {
 	a.recorded(1, twofactor.EventLogin, twofactor.Succeeded)
 }
 
-// TestManyWrongCodes: of 10,000 wrong codes at the same moment five are called wrong, which is the budget; the others
+// TestAttackManyWrongCodes, over HTTP: of 10,000 wrong codes at the same moment five are called wrong, which is the budget; the others
 // learn nothing. After each lock it is one.
-func TestManyWrongCodes(t *testing.T) {
+func TestAttackManyWrongCodes(t *testing.T) {
 	const guesses, connections = 10_000, 256
 	inArenas(t, connections, func(t *testing.T, a *arena) { manyWrongCodes(t, a, guesses, connections) })
 }
@@ -261,10 +261,10 @@ func manyWrongCodes(t *testing.T, a *arena, guesses, connections int) {
 	a.recorded(0, twofactor.EventLogin, twofactor.Succeeded)
 }
 
-// TestRightAmongWrong: a right code among 400 wrong ones, all at the same moment, gets in no more often than in a fair
+// TestAttackRightAmongWrong, at the functions: a right code among 400 wrong ones, all at the same moment, gets in no more often than in a fair
 // queue, where it is among the first five in 5 rounds of 401. The requests are events to the functions: HTTP would make a
 // queue of them.
-func TestRightAmongWrong(t *testing.T) {
+func TestAttackRightAmongWrong(t *testing.T) {
 	t.Parallel()
 	const wrongs = 400
 	rounds := 300

@@ -116,9 +116,10 @@ func (p *atPersona) signed(body, secret string, age time.Duration) hint {
 	return hint{identity.Sign(secret, []byte(body), p.clock().Add(-age)), body}
 }
 
-// TestSignedWebhooks: forged and stale ones are refused; those that come again, late or in another order change nothing; and
-// what even a right one says is not believed.
-func TestSignedWebhooks(t *testing.T) { recoverOnEachEngine(t, "standard", signedWebhooks) }
+// TestAttackWebhooks is somebody who forges webhooks, replays them, and in the end has the secret. They want an identity
+// check to pass that has not. Forged and stale ones are refused; those that come again, late or in another order change
+// nothing; and what even a right one says is not believed.
+func TestAttackWebhooks(t *testing.T) { recoverOnEachEngine(t, "standard", signedWebhooks) }
 
 func signedWebhooks(t *testing.T, r *recovery) {
 	p := withPersona(r)

@@ -65,8 +65,9 @@ func (r *racers) untilAnswered(i int, req Verify) (SignIn, error) {
 	}
 }
 
-// TestRaceOneCodeManyChallenges: a code is spent exactly once.
-func TestRaceOneCodeManyChallenges(t *testing.T) {
+// TestAttackOneCodeManyChallenges is somebody who sees a code as it is typed, and has the password: they send it on 199
+// challenges of their own at the same moment. They want a second sign-in from it. One of the 200 gets in.
+func TestAttackOneCodeManyChallenges(t *testing.T) {
 	t.Parallel()
 	for range 5 {
 		r := newRacers(t)
@@ -92,10 +93,12 @@ func TestRaceOneCodeManyChallenges(t *testing.T) {
 			t.Errorf("%d replays recorded, want %d", got, maxReplays)
 		}
 	}
+	t.Log("one code on 200 challenges at once, five times: 1 in, 199 told that it was used")
 }
 
-// TestRaceOneChallenge: 200 copies of one request are one sign-in, with one assertion.
-func TestRaceOneChallenge(t *testing.T) {
+// TestAttackOneChallenge is somebody who sends a request that they have overheard 199 times more, at the same moment. They
+// want a sign-in of their own from it. 200 copies are one sign-in, with one assertion, which the host redeems once.
+func TestAttackOneChallenge(t *testing.T) {
 	t.Parallel()
 	for _, method := range []Method{MethodTOTP, MethodBackupCode} {
 		r := newRacers(t)
@@ -129,8 +132,9 @@ func TestRaceOneChallenge(t *testing.T) {
 	}
 }
 
-// TestRaceWrongCodes: of 10,000 parallel wrong codes five are answered as wrong, and all others with the lock.
-func TestRaceWrongCodes(t *testing.T) {
+// TestAttackManyWrongCodes is somebody who has the password, and sends 10,000 guesses at the same moment, before the first is
+// counted. They want more than the five that the budget allows. Five are called wrong; all others get the lock.
+func TestAttackManyWrongCodes(t *testing.T) {
 	t.Parallel()
 	const guesses = 10_000
 	r := newRacers(t)
@@ -167,11 +171,13 @@ func TestRaceWrongCodes(t *testing.T) {
 	if got := r.store.events(alice, EventLocked, Succeeded); got != 1 {
 		t.Errorf("%d locks recorded, want 1", got)
 	}
+	t.Logf("%d guesses at once: %d compared, %d refused, %d undecided", guesses, wrong.Load(), locked.Load(), undecided.Load())
 }
 
-// TestRaceRightAmongWrong: a right code among 400 parallel ones gets in no more often than in a fair queue, where it is among the
+// TestAttackRightAmongWrong is somebody who hides the right code among 400 guesses, all sent at the same moment. They want it
+// compared after five were wrong. It gets in no more often than in a fair queue, where it is among the
 // first five in 5 rounds of 400. In 300 rounds that is 3.75 on average, and more than 15 once in a million runs.
-func TestRaceRightAmongWrong(t *testing.T) {
+func TestAttackRightAmongWrong(t *testing.T) {
 	t.Parallel()
 	const rounds, guesses, most = 300, 400, 15
 	for name, try := range map[string]func(r *racers, i int, code string) bool{
