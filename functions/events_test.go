@@ -229,11 +229,14 @@ func TestPrograms(t *testing.T) {
 	}
 	order := decode[api.AdminRequest](t, "admin")
 	var told api.StatusResponse
+	if err := w.functions["admin"].call(brought(order.User), timeout, &told); err != nil {
+		t.Errorf("admin, for an import: %v", err)
+	}
 	if err := w.functions["admin"].call(order, timeout, &told); err != nil || told.State == "" {
 		t.Errorf("admin: %+v, %v", told, err)
 	}
 	order.Reason = ""
-	if err := w.functions["admin"].call(order, timeout, &told); err == nil || !strings.Contains(err.Error(), "reason: is missing") {
+	if err := w.functions["admin"].call(order, timeout, &told); err == nil || !strings.Contains(err.Error(), "reason: must not be empty") {
 		t.Errorf("admin, without a reason: %+v, %v", told, err)
 	}
 
@@ -242,6 +245,15 @@ func TestPrograms(t *testing.T) {
 	}
 	if err := w.functions["admin"].call(misspelt, timeout, &told); err == nil || !strings.Contains(err.Error(), "unknown field") || strings.Contains(err.Error(), broughtSecret) {
 		t.Errorf("admin, with a member that there is not: %v", err)
+	}
+
+	misplaced := map[string]any{
+		"operation": "import", "user": "judy", "operator": "oscar", "reason": "x", "import": map[string]any{broughtSecret: "secret"},
+	}
+	said := &w.functions["admin"].said
+	if err := w.functions["admin"].call(misplaced, timeout, &told); err == nil || !strings.Contains(err.Error(), "import: unknown field: there are otpauth_uri, secret") ||
+		strings.Contains(err.Error()+said.String(), broughtSecret) {
+		t.Errorf("admin, with a secret in the place of a name: %v\n%s", err, said.String())
 	}
 
 	stream := decode[events.DynamoDBEvent](t, "notify")

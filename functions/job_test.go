@@ -325,7 +325,7 @@ func (w *world) replay() {
 	if err != nil || len(page.Events) != 2 {
 		w.tb.Errorf("history of what was replayed: %v, %v", page.Events, err)
 	}
-	if said := w.functions["admin"].said.String(); strings.Count(said, `"msg":"replay"`) != 3 || !strings.Contains(said, `"operator":"oscar"`) || strings.Contains(said, string(user)) {
+	if said := w.functions["admin"].said.String(); strings.Count(said, `"operation":"replay"`) != 3 || !strings.Contains(said, `"operator":"oscar"`) || strings.Contains(said, string(user)) {
 		w.tb.Errorf("admin logs:\n%s", said)
 	}
 }

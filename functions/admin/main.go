@@ -32,6 +32,5 @@ func main() {
 	if env.Failures != "" && env.Notify != "" {
 		deps.Replay = notify.Replay(notify.S3(env.S3, env.Failures), dynamostore.DecodeRecord, notify.Invoke(env.Lambda, env.Notify, time.Now), env.Log)
 	}
-	// A misspelt member is an error, and not a default: an authenticator with other parameters would lock its user out.
-	lambda.StartWithOptions(handler.Admin(deps), lambda.WithDisallowUnknownFields(true))
+	lambda.Start(handler.Admin(deps))
 }

@@ -30,7 +30,11 @@ const (
 //
 // The fields may be strings, booleans, signed integers, structs, and pointers to and slices of these. Any other error
 // is about the struct, not about the request.
-func Decode(body []byte, into any) error {
+func Decode(body []byte, into any) error { return decode(body, into, false) }
+
+// decode is Decode. Where the names are private one that is not known is not told, either: it may be a secret in the wrong
+// place.
+func decode(body []byte, into any, private bool) error {
 	if len(body) == 0 {
 		body = []byte("{}")
 	}
@@ -45,7 +49,7 @@ func Decode(body []byte, into any) error {
 	if len(bytes.Trim(body[whole.InputOffset():], " \t\r\n")) > 0 {
 		return invalid("body", "nothing may follow the JSON object")
 	}
-	d := decoder{json.NewDecoder(bytes.NewReader(object)), object}
+	d := decoder{json.NewDecoder(bytes.NewReader(object)), object, private}
 	d.UseNumber()
 	return d.value("", reflect.ValueOf(into).Elem())
 }
@@ -53,7 +57,8 @@ func Decode(body []byte, into any) error {
 // decoder reads one text that is known to be valid JSON, token by token, along the type it is read into.
 type decoder struct {
 	*json.Decoder
-	text []byte
+	text    []byte
+	private bool
 }
 
 // value reads the next value into v. The path is empty for the body itself.
@@ -121,6 +126,8 @@ func (d decoder) object(path string, v reflect.Value) error {
 		}
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 		switch {
+		case i < 0 && d.private:
+			return invalid(cmp.Or(path, "body"), "unknown field: there are "+names(fields))
 		case i < 0:
 			return invalid(join(path, shown(name)), unknown(fields, name))
 		case given[name]:
@@ -175,6 +182,15 @@ func fieldsOf(t reflect.Type) []field {
 		fields = append(fields, field{cmp.Or(name, f.Name), f.Index, !strings.Contains(options, "omit")})
 	}
 	return fields
+}
+
+// names are those of all fields.
+func names(fields []field) string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.name)
+	}
+	return strings.Join(all, ", ")
 }
 
 // unknown says what is wrong with a name that no field has. A name in another case, which encoding/json would take, is

@@ -253,3 +253,34 @@ func wantDetail(t *testing.T, detail string, body []byte) {
 		}
 	}
 }
+
+// TestAdminRequest: an order is read as strictly as a request, and what is wrong with it tells nothing of what was sent.
+func TestAdminRequest(t *testing.T) {
+	t.Parallel()
+	const secret, rest = "JBSWY3DPEHPK3PXPJBSWY3DPEH", `"operation":"import","operator":"oscar","reason":"x"`
+	for payload, want := range map[string]string{
+		`{` + rest + `,"import":{"digits":8,"secret":"` + secret + `"}}`: "",
+		`{` + rest + `,"` + secret + `":1}`:                              "body: unknown field: there are operation, user, dry_run, cursor, import, operator, reason",
+		`{` + rest + `,"import":{"` + secret + `":1}}`:                   "import: unknown field: there are otpauth_uri, secret, algorithm, digits, period, activated_at, email, label, locale",
+		`{` + rest + `,"import":{"Digits":8}}`:                           "import: unknown field: there are otpauth_uri, ",
+		`{` + rest + `,"import":"` + secret + `"}`:                       "import: must be an object",
+		`{` + rest + `,"import":{"digits":"` + secret + `"}}`:            "import.digits: must be a whole number in range",
+		`{` + rest + `,"import":{"digits":3141592653589793238462643}}`:   "import.digits: must be a whole number in range",
+		`{"operation":"import","operator":"oscar"}`:                      "reason: is required",
+		`null`: "body: must be an object",
+	} {
+		var order api.AdminRequest
+		err := json.Unmarshal([]byte(payload), &order)
+		var problem *api.Problem
+		switch {
+		case want == "":
+			if err != nil || order.Import == nil || order.Import.Digits != 8 || order.Import.Secret != secret || order.Reason != "x" {
+				t.Errorf("%s: %+v, %v", payload, order, err)
+			}
+		case !errors.As(err, &problem) || problem.Code != api.CodeInvalidRequest || !strings.HasPrefix(problem.Detail, want):
+			t.Errorf("%s: %v, want %s", payload, err, want)
+		case strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "31415"):
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+}

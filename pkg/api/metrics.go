@@ -18,6 +18,8 @@ const (
 	MetricMails = "Mails"
 	// MetricOperatorActions counts what operators did, without a dimension.
 	MetricOperatorActions = "OperatorActions"
+	// MetricFences counts the fences that operators raised, without a dimension.
+	MetricFences = "Fences"
 	// MetricProblems counts the problems that requests are answered with, by DimensionCode.
 	MetricProblems = "Problems"
 	// MetricConflicts counts the writes that lost to another one and were decided again, without a dimension.

@@ -29,6 +29,13 @@ type AdminRequest struct {
 	Reason    string         `json:"reason"`
 }
 
+// UnmarshalJSON is as strict as [Decode]: a misspelt member is an error, and not a default, since an authenticator with other
+// parameters would lock its user out. What Lambda answers of the error has nothing of what was sent.
+func (r *AdminRequest) UnmarshalJSON(payload []byte) error {
+	type plain AdminRequest
+	return decode(payload, (*plain)(r), true)
+}
+
 // ImportRequest is an authenticator as another system has it, in a key URI or in its parts, and who its user is.
 type ImportRequest struct {
 	OTPAuthURI  string `json:"otpauth_uri,omitempty"`

@@ -11,20 +11,43 @@ import (
 )
 
 // Admin is what an operator can do, invoked directly: to somebody's account, or for what notify could not take. Its errors are
-// problems.
+// problems. Each order leaves one line in the log, also one that is refused or changes nothing: who asks in vain is worth seeing.
 func Admin(d Deps) func(context.Context, api.AdminRequest) (api.AdminResponse, error) {
 	return metric.Job(d.Metrics, "admin", d.Used, func(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
 		out, err := d.admin(ctx, in)
 		if err == nil {
 			d.Metrics.Put(metric.Count(api.MetricOperatorActions))
+			d.noted(ctx, in, "done", out)
 			return out, nil
 		}
 		p := problemOf(err)
+		d.noted(ctx, in, string(p.Code), out)
 		if p.Code == api.CodeInternal || p.Code == api.CodeUnavailable {
 			d.Log.ErrorContext(ctx, "admin", slog.String("operation", in.Operation), slog.Any("cause", err))
 		}
 		return api.AdminResponse{}, p
 	})
+}
+
+// noted is the line of an order. Of one that is none it has only what has the form of what it should be.
+func (d Deps) noted(ctx context.Context, in api.AdminRequest, verdict string, out api.AdminResponse) {
+	if _, known := ofUsers[in.Operation]; !known {
+		in.Operation = "unknown"
+	}
+	if userID(twofactor.UserID(in.User), "") != nil {
+		in.User = ""
+	}
+	if named(in.Operator, in.Reason) != nil {
+		in.Operator, in.Reason = "", ""
+	}
+	line := []any{"operation", in.Operation, "user", in.User, "operator", in.Operator, "reason", in.Reason, "verdict", verdict}
+	if out.Replay != nil {
+		line = append(line, "dry_run", in.DryRun, "told", *out.Replay)
+	}
+	if out.Fence != nil {
+		line = append(line, "at", out.Fence.At)
+	}
+	d.Log.InfoContext(ctx, "order", line...)
 }
 
 func (d Deps) admin(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
@@ -100,30 +123,28 @@ func named(operator, reason string) error {
 	return nil
 }
 
-// replay has notify take what it could not take before. It touches no account, so what remains of it is in the log: who, why,
-// and what became of it, also when it broke off.
+// replay has notify take what it could not take before. It touches no account, so what remains of it is in the log, also when it
+// broke off.
 func (d Deps) replay(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
 	if d.Replay == nil {
 		return api.AdminResponse{}, api.NewProblem(api.CodeInvalidRequest, "operation: there is no failure bucket here, so there is nothing to replay")
 	}
 	told, err := d.Replay(ctx, in.DryRun, in.Cursor)
-	d.Log.InfoContext(ctx, "replay", "operator", in.Operator, "reason", in.Reason, "dry_run", in.DryRun, "told", told, "complete", err == nil)
 	if err != nil {
-		return api.AdminResponse{}, fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", twofactor.ErrUnavailable, err)
 	}
-	return api.AdminResponse{Replay: &told}, nil
+	return api.AdminResponse{Replay: &told}, err
 }
 
 // exportPage is how many events an export tells at once: Lambda's answers have 6 MB at most.
 const exportPage = 2000
 
-// export tells all that is kept about a user. It changes no account, so the log says who has seen it, and why.
+// export tells all that is kept about a user.
 func (d Deps) export(ctx context.Context, in api.AdminRequest) (api.AdminResponse, error) {
 	out, err := d.Service.Export(ctx, twofactor.UserID(in.User), twofactor.Page{Cursor: in.Cursor, Limit: exportPage})
 	if err != nil {
 		return api.AdminResponse{}, err
 	}
-	d.Log.InfoContext(ctx, "export", "operator", in.Operator, "reason", in.Reason, "user", in.User, "events", len(out.History), "more", out.Next != "")
 	return api.AdminResponse{Export: out}, nil
 }
 
@@ -133,6 +154,6 @@ func (d Deps) raiseFence(ctx context.Context, by twofactor.Operator) (api.AdminR
 	if err != nil {
 		return api.AdminResponse{}, err
 	}
-	d.Log.InfoContext(ctx, "fence", "operator", by.Name, "reason", by.Reason, "at", at)
+	d.Metrics.Put(metric.Count(api.MetricFences))
 	return api.AdminResponse{Fence: &api.FenceResponse{At: at}}, nil
 }

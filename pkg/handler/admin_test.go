@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,12 +31,65 @@ func TestOrders(t *testing.T) {
 		"cursor: is not one":             {Operation: "export", User: "alice", Operator: "oscar", Reason: "x", Cursor: "x"},
 	} {
 		var problem *api.Problem
+		w.logs.Reset()
 		if out, err := handler.Admin(w.deps)(t.Context(), bad); !errors.As(err, &problem) || problem.Code != api.CodeInvalidRequest || !strings.HasPrefix(problem.Detail, detail) {
 			t.Errorf("%+v: %+v, %v; want %s", bad, out, err, detail)
 		}
+		if n := strings.Count(w.logs.String(), `"msg":"order"`); n != 1 || !strings.Contains(w.logs.String(), `"verdict":"invalid_request"`) || strings.Contains(w.logs.String(), "promote") {
+			t.Errorf("%+v: logged %s", bad, w.logs)
+		}
 	}
-	if after := w.item("alice"); after != before || w.logs.Len() > 0 {
-		t.Errorf("now %s\nbefore %s\nlogged %s", after, before, w.logs)
+	if after := w.item("alice"); after != before {
+		t.Errorf("now %s\nbefore %s", after, before)
+	}
+}
+
+// TestOrdersAreLogged: each order is one line, whatever becomes of it, and none has more of what was sent than is due.
+func TestOrdersAreLogged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	p, _ := w.enrolled("alice")
+	brought := api.ImportRequest{Secret: p.secret}
+	long := strings.Repeat("x", 300)
+	for _, test := range []struct {
+		order api.AdminRequest
+		want  string
+	}{
+		{api.AdminRequest{Operation: "unlock", User: "alice"}, `"operation":"unlock","user":"alice","operator":"oscar","reason":"x","verdict":"done"`},
+		{api.AdminRequest{Operation: "import", User: "alice", Import: &brought}, `"operation":"import","user":"alice","operator":"oscar","reason":"x","verdict":"done"`},
+		{api.AdminRequest{Operation: "remove_authenticator", User: "bob"}, `"operation":"remove_authenticator","user":"bob","operator":"oscar","reason":"x","verdict":"not_enabled"`},
+		{api.AdminRequest{Operation: "export", User: "alice"}, `"operation":"export","user":"alice","operator":"oscar","reason":"x","verdict":"done"`},
+		{api.AdminRequest{Operation: "fence"}, `"operation":"fence","user":"","operator":"oscar","reason":"x","verdict":"unavailable"`},
+		{api.AdminRequest{Operation: "erase", User: "alice\n"}, `"operation":"erase","user":"","operator":"oscar","reason":"x","verdict":"invalid_request"`},
+		{api.AdminRequest{Operation: "erase", User: "alice", Reason: long}, `"operation":"erase","user":"alice","operator":"","reason":"","verdict":"invalid_request"`},
+		{api.AdminRequest{Operation: p.secret, User: "alice"}, `"operation":"unknown","user":"alice","operator":"oscar","reason":"x","verdict":"invalid_request"`},
+	} {
+		w.logs.Reset()
+		w.deps.RaiseFence = func(context.Context, time.Time, twofactor.Operator) (time.Time, error) {
+			return time.Time{}, twofactor.ErrUnavailable
+		}
+		test.order.Operator, test.order.Reason = "oscar", cmp.Or(test.order.Reason, "x")
+		_, err := handler.Admin(w.deps)(t.Context(), test.order)
+		if said := w.logs.String(); strings.Count(said, `"msg":"order"`) != 1 || !strings.Contains(said, `"msg":"order",`+test.want) ||
+			strings.Contains(said, p.secret) || strings.Contains(said, long) {
+			t.Errorf("%s: %v; logged %s", test.order.Operation, err, said)
+		}
+	}
+}
+
+// TestOfNobody: what is done to an account that there is not is refused, and makes none.
+func TestOfNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	for _, operation := range []string{"unlock", "remove_authenticator"} {
+		var problem *api.Problem
+		order := api.AdminRequest{Operation: operation, User: "alcie", Operator: "oscar", Reason: "x"}
+		if _, err := handler.Admin(w.deps)(t.Context(), order); !errors.As(err, &problem) || problem.Code != api.CodeNotEnabled {
+			t.Errorf("%s: %v", operation, err)
+		}
+		if item := w.item("alcie"); item != "" {
+			t.Errorf("%s has made an account: %s", operation, item)
+		}
 	}
 }
 
@@ -61,7 +115,7 @@ func TestExportAndErase(t *testing.T) {
 	if a := told.Export.Account; a == nil || a.State != "enabled" || a.Contact.Email != "alice@example.com" || len(told.Export.History) == 0 {
 		t.Errorf("exported %s", text)
 	}
-	for _, part := range []string{`"msg":"export"`, `"operator":"oscar"`, `"reason":"letter of 3 March"`, `"user":"alice"`} {
+	for _, part := range []string{`"msg":"order"`, `"operation":"export"`, `"verdict":"done"`, `"operator":"oscar"`, `"reason":"letter of 3 March"`, `"user":"alice"`} {
 		if !strings.Contains(w.logs.String(), part) {
 			t.Errorf("the log lacks %s: %s", part, w.logs)
 		}
@@ -129,7 +183,7 @@ func TestFence(t *testing.T) {
 	w.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "backup_code", "code", backup), 409, "no_backup_code")
 	w.wind(90 * time.Second)
 	w.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "totp", "code", p.code()), 200, "")
-	if !strings.Contains(w.logs.String(), `"msg":"fence","operator":"oscar","reason":"restored to 14:00"`) {
+	if !strings.Contains(w.logs.String(), `"msg":"order","operation":"fence","user":"","operator":"oscar","reason":"restored to 14:00","verdict":"done","at":`) {
 		t.Errorf("logged %s", w.logs)
 	}
 	w.deps.RaiseFence = func(context.Context, time.Time, twofactor.Operator) (time.Time, error) {

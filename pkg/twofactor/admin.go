@@ -10,8 +10,11 @@ type Operator struct {
 	Reason string
 }
 
-// Unlock lifts locks and suspension and empties the 30-day count.
+// Unlock lifts locks and suspension and empties the 30-day count. Of a user never seen it makes no account: the name was mistyped.
 func (r Rules) Unlock(a *Account, req Request, by Operator, now time.Time) error {
+	if a.Version == 1 { // the change under way would be the first
+		return refuse(ErrNotEnabled)
+	}
 	a.Codes, a.Backups = CodeThrottle{}, BackupThrottle{}
 	a.record(req, now, Event{Type: EventUnlocked, Actor: ActorOperator, By: by.Name, Reason: by.Reason})
 	return nil

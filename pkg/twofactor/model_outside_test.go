@@ -44,7 +44,14 @@ func (m *model) newPhone() {
 }
 
 func (m *model) operatorUnlocks() {
-	m.unlock()
+	err := m.act(func(a *Account) error { return m.rules.Unlock(a, m.request(), Operator{}, m.now) })
+	if m.account.Version == 0 {
+		if !errors.Is(err, ErrNotEnabled) {
+			m.t.Fatalf("unlock of a user never seen: %v", err)
+		}
+		return
+	}
+	m.must(err)
 	m.newBudget()
 	m.backupFails, m.backupLock = 0, time.Time{}
 }
