@@ -120,7 +120,7 @@ func accessLog(t *testing.T) string {
 	})
 	values := map[string]string{
 		"$context.requestTimeEpoch": "1767603600000", "$context.requestId": "JKJaXmPLvHcESHA=", "$context.routeKey": "$context.routeKey",
-		"$context.status": "200", "$context.error.messageString": "-", "$context.authorizer.error": "-",
+		"$context.status": "200", "$context.error.message": "-", "$context.authorizer.error": "-",
 		"$context.identity.sourceIp": "203.0.113.107", "$context.responseLatency": "21", "$context.integrationLatency": "19", "$context.integrationStatus": "200",
 	}
 	line := regexp.MustCompile(`\$context\.[A-Za-z.]+`).ReplaceAllStringFunc(format, func(variable string) string {

@@ -121,7 +121,7 @@ func (s *ServiceStack) routes() {
 
 // accessLog is a line for each request, without its path, which has a user's id in it, and without what it carries.
 const accessLog = `{"time":"$context.requestTimeEpoch","request_id":"$context.requestId","route":"$context.routeKey",` +
-	`"status":"$context.status","error":"$context.error.messageString","authorizer":"$context.authorizer.error","ip":"$context.identity.sourceIp",` +
+	`"status":"$context.status","error":"$context.error.message","authorizer":"$context.authorizer.error","ip":"$context.identity.sourceIp",` +
 	`"latency":"$context.responseLatency","integration":"$context.integrationLatency","integration_status":"$context.integrationStatus"}`
 
 // throttle is how often a route may be called. Those that whoever can call without a proof that was looked at yet have a

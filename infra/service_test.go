@@ -313,7 +313,7 @@ func TestAccessLog(t *testing.T) {
 	}
 	for name, value := range line {
 		if !slices.Contains([]string{
-			"$context.requestTimeEpoch", "$context.requestId", "$context.routeKey", "$context.status", "$context.error.messageString",
+			"$context.requestTimeEpoch", "$context.requestId", "$context.routeKey", "$context.status", "$context.error.message",
 			"$context.authorizer.error", "$context.identity.sourceIp", "$context.responseLatency", "$context.integrationLatency",
 			"$context.integrationStatus",
 		}, value) {

@@ -81,7 +81,7 @@ func tableMetric(table, name string) awscloudwatch.Metric {
 }
 
 // operations of DynamoDB that the functions ask for: system errors are told by operation.
-var operations = []string{"GetItem", "PutItem", "Query"}
+var operations = []string{"GetItem", "PutItem", "Query", "UpdateItem", "DeleteItem"}
 
 // alarms are those with a threshold.
 func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
@@ -95,8 +95,11 @@ func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 			metric: c.queued(lostQueue, "ApproximateNumberOfMessagesVisible")},
 		{id: "FailureBucket", name: "failures", what: "There are records that the history lacks.",
 			metric: by(metric("AWS/S3", "NumberOfObjects", "BucketName", *data.Failures.BucketName(), "StorageType", "AllStorageTypes"), "Maximum", 24*time.Hour)},
+		// SQS leaves a message that was received three times out of that age, so a mail that is tried in vain is another alarm's.
 		{id: "OldestMail", name: "oldest-mail", what: "A mail has waited for more than ten minutes.",
 			metric: c.queued(mailQueue, "ApproximateAgeOfOldestMessage"), over: 10 * 60, periods: 3},
+		{id: "FailingMails", name: "failing-mails", what: "For more than ten minutes mails are tried in vain.",
+			metric: c.ours(api.MetricMails, api.DimensionOutcome, "failed"), periods: 3},
 		{id: "SweepSilent", name: "sweep-silent", what: "Nothing has moved on for fifteen minutes what time has made due.",
 			metric: by(c.lambda("sweep", "Invocations"), "Sum", 15*time.Minute), under: true, silence: true},
 
@@ -119,6 +122,8 @@ func alarms(c Config, data *DataStack, s *ServiceStack) []alarm {
 			metric: by(c.event("reset_completed"), "Sum", time.Hour), over: 10},
 		{id: "OperatorActions", name: "operators", what: "Operators did more than ten things within an hour.",
 			metric: by(c.ours(api.MetricOperatorActions), "Sum", time.Hour), over: 10},
+		{id: "Fences", name: "fences", what: "An operator has raised the fence: everybody's backup codes and recoveries have ended.",
+			metric: c.ours(api.MetricFences)},
 		{id: "Unexpected", name: "unexpected", what: "A host believes that a user has 2FA, who has none: look at the account, and at which table is in use.",
 			metric: c.ours(api.MetricUnexpected)},
 
@@ -179,18 +184,18 @@ func anomaly(stack awscdk.Stack, s *ServiceStack, id, name, what string, m awscl
 	s.tell(made)
 }
 
-// tellOfKeys tells at once when somebody disables a key, or has it deleted. CloudTrail notes both.
+// tellOfKeys tells at once when somebody disables a key, has it deleted, or changes who may use it. CloudTrail notes all of it.
 func tellOfKeys(stack awscdk.Stack, data *DataStack, s *ServiceStack) {
 	keys := []string{*data.Keysets.KeyArn()}
 	if data.TableKey != nil {
 		keys = append(keys, *data.TableKey.KeyArn())
 	}
 	awsevents.NewCfnRule(stack, text("KeyInDanger"), &awsevents.CfnRuleProps{
-		Description: text("A key was disabled, or is to be deleted: enable it, or cancel its deletion. See docs/operations.md."),
+		Description: text("A key was disabled, is to be deleted, or has another policy: enable it, cancel its deletion, or put the policy back. See docs/operations.md."),
 		EventPattern: object{
 			"source": []string{"aws.kms"}, "detail-type": []string{"AWS API Call via CloudTrail"},
 			"detail": object{
-				"eventSource": []string{"kms.amazonaws.com"}, "eventName": []string{"DisableKey", "ScheduleKeyDeletion"},
+				"eventSource": []string{"kms.amazonaws.com"}, "eventName": []string{"DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"},
 				"resources": object{"ARN": keys},
 			},
 		},

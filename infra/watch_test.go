@@ -21,6 +21,7 @@ var wantAlarms = map[string]string{
 	"events-lost":              "Maximum AWS/SQS ApproximateNumberOfMessagesVisible of events-lost > 0, 1 x 60",
 	"failures":                 "Maximum AWS/S3 NumberOfObjects of data/Failures > 0, 1 x 86400",
 	"oldest-mail":              "Maximum AWS/SQS ApproximateAgeOfOldestMessage of mails > 600, 3 x 60",
+	"failing-mails":            "Sum Nightlatch/nightlatch Mails of failed > 0, 3 x 300",
 	"sweep-silent":             "Sum AWS/Lambda Invocations of sweep <= 0, 1 x 900, also without data",
 	"5xx":                      "100 * part / whole of Sum AWS/ApiGateway 5xx of service/Api; Sum AWS/ApiGateway Count of service/Api > 1, 2 x 300",
 	"verify-slow":              "p99 AWS/ApiGateway Latency of service/Api POST /v1/verify $default > 1000, 3 x 300",
@@ -30,6 +31,7 @@ var wantAlarms = map[string]string{
 	"webhooks":                 "Sum Nightlatch/nightlatch WebhooksRefused of  > 5, 1 x 300",
 	"resets":                   "Sum Nightlatch/nightlatch Events of reset_completed > 10, 1 x 3600",
 	"operators":                "Sum Nightlatch/nightlatch OperatorActions of  > 10, 1 x 3600",
+	"fences":                   "Sum Nightlatch/nightlatch Fences of  > 0, 1 x 300",
 	"unexpected":               "Sum Nightlatch/nightlatch Unexpected of  > 0, 1 x 300",
 	"oldest-review":            "Maximum Nightlatch/nightlatch OldestReview of  > 86400, 1 x 900",
 	"gaps":                     "Sum Nightlatch/nightlatch Events of gap > 0, 1 x 300",
@@ -45,7 +47,7 @@ var wantAlarms = map[string]string{
 func (ts *templates) describe(part string, p object) string {
 	of := func(m any) string {
 		var values []string
-		for _, name := range []string{"FunctionName", "QueueName", "BucketName", "ApiId", "Method", "Resource", "Stage", "Type", "ses:configuration-set"} {
+		for _, name := range []string{"FunctionName", "QueueName", "BucketName", "ApiId", "Method", "Resource", "Stage", "Type", "Outcome", "ses:configuration-set"} {
 			for _, d := range asList(at(m, "Dimensions")) {
 				if at(d, "Name") == name {
 					values = append(values, strings.TrimPrefix(ts.resolve(part, at(d, "Value")), ts.config.Name+"-"))
@@ -152,7 +154,7 @@ func TestAlarmsOfTables(t *testing.T) {
 			continue
 		}
 		table := "data/" + strings.ToUpper(name[6:7]) + strings.Split(name[7:], "-")[0]
-		want := []string{"SystemErrors GetItem", "SystemErrors PutItem", "SystemErrors Query"}
+		want := []string{"SystemErrors DeleteItem", "SystemErrors GetItem", "SystemErrors PutItem", "SystemErrors Query", "SystemErrors UpdateItem"}
 		if strings.HasSuffix(name, "-throttled") {
 			want = []string{"ReadThrottleEvents ", "WriteThrottleEvents "}
 		}
@@ -210,7 +212,7 @@ func TestEvents(t *testing.T) {
 	if got := ts.resolveAll("watch", at(danger, "EventPattern", "detail", "resources", "ARN")); !cmp.Equal(got, []string{"data/KeysetKey.Arn", "data/TableKey.Arn"}) {
 		t.Errorf("keys %v", got)
 	}
-	if got := ts.resolveAll("watch", at(danger, "EventPattern", "detail", "eventName")); !cmp.Equal(got, []string{"DisableKey", "ScheduleKeyDeletion"}) {
+	if got := ts.resolveAll("watch", at(danger, "EventPattern", "detail", "eventName")); !cmp.Equal(got, []string{"DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"}) {
 		t.Errorf("told of %v", got)
 	}
 	failed := rules["RecordFailed"].Properties
