@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ const (
 // Ring opens the keysets of some purposes and keeps them.
 //
 // They are loaded on first use, in parallel. Every 15 minutes the ring reads the store again; the KEK is used only for a
-// keyset whose version has changed. When something names a key that the ring does not hold, it looks as well, at most
+// keyset whose version or ciphertext has changed: one that was lost and made again begins at version 1, too. When something names a key that the ring does not hold, it looks as well, at most
 // once a minute. A failure is never kept: as long as a keyset has not been loaded, each call tries again.
 type Ring struct {
 	store Store
@@ -55,6 +56,7 @@ type Ring struct {
 type slot struct {
 	purpose Purpose
 	version int64       // of the keyset that is loaded; 0 before
+	sealed  []byte      // its ciphertext
 	tried   time.Time   // when the ring last looked
 	looked  time.Time   // when it last looked with success
 	missed  atomic.Bool // something has named a key that the keyset does not hold
@@ -171,7 +173,8 @@ func (s *slot) due(now time.Time) bool {
 type found struct {
 	slot    *slot
 	version int64
-	fit     func(*Keys) // nil if the version has not changed
+	sealed  []byte
+	fit     func(*Keys) // nil if neither has changed
 	err     error
 }
 
@@ -194,12 +197,13 @@ func (r *Ring) load(ctx context.Context, l *load, due []*slot, now time.Time, ti
 	close(l.done)
 }
 
-// look reads one keyset, and opens it if its version is not the one that is loaded.
+// look reads one keyset, and opens it if it is not the one that is loaded.
 func (r *Ring) look(ctx context.Context, s *slot) found {
 	f := found{slot: s}
 	var e envelope
 	e, f.version, f.err = read(ctx, r.store, s.purpose)
-	if f.err == nil && f.version != s.version {
+	f.sealed = e.Sealed
+	if f.err == nil && (f.version != s.version || !bytes.Equal(f.sealed, s.sealed)) {
 		f.fit, f.err = r.open(ctx, e, s)
 	}
 	return f
@@ -231,7 +235,7 @@ func (r *Ring) settle(ctx context.Context, results []found, now time.Time) (*Key
 		s := f.slot
 		s.tried = now
 		if f.err == nil {
-			s.looked, s.version = now, f.version
+			s.looked, s.version, s.sealed = now, f.version, f.sealed
 			if f.fit != nil {
 				f.fit(&r.keys)
 			}

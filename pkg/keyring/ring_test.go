@@ -252,6 +252,33 @@ func TestLooksEveryFifteenMinutesWithoutKEK(t *testing.T) {
 	}
 }
 
+// TestAnotherKeysetOfTheSameVersion: a keyset that was lost and made again is another one, for who has been running as well.
+func TestAnotherKeysetOfTheSameVersion(t *testing.T) {
+	t.Parallel()
+	kek := newKEK(t)
+	store := created(t, kek, keyring.TOTP, keyring.Codes)
+	ring, now := clocked(store, kek, keyring.TOTP, keyring.Codes)
+	first := mustKeys(t, ring)
+	sealed, err := first.TOTP.Encrypt([]byte("secret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.mu.Lock()
+	delete(store.items, "keyset/totp")
+	store.mu.Unlock()
+	if err := keyring.Create(t.Context(), store, kek, keyring.TOTP); err != nil {
+		t.Fatal(err)
+	}
+	*now = now.Add(15 * time.Minute)
+	after := mustKeys(t, ring)
+	if after.TOTP == first.TOTP || after.Codes != first.Codes {
+		t.Errorf("opened anew: totp %v, codes %v; want totp alone", after.TOTP != first.TOTP, after.Codes != first.Codes)
+	}
+	if _, err := after.TOTP.Decrypt(sealed, nil); err == nil {
+		t.Error("it opens what the lost one has sealed")
+	}
+}
+
 func TestFailedLookServesOnForADay(t *testing.T) { // not parallel: it reads the log
 	var log bytes.Buffer
 	former := slog.Default()
