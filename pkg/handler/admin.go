@@ -23,7 +23,7 @@ func Admin(d Deps) func(context.Context, api.AdminRequest) (api.AdminResponse, e
 		p := problemOf(err)
 		d.noted(ctx, in, string(p.Code), out)
 		if p.Code == api.CodeInternal || p.Code == api.CodeUnavailable {
-			d.Log.ErrorContext(ctx, "admin", slog.String("operation", in.Operation), slog.Any("cause", err))
+			d.Log.ErrorContext(ctx, "admin", slog.String("operation", in.Operation), slog.Any("cause", err), unopened(err))
 		}
 		return api.AdminResponse{}, p
 	})

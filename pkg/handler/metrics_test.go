@@ -47,6 +47,26 @@ func TestCounted(t *testing.T) {
 	}
 	w.want(w.session("alice"), "POST /v1/check", body("code", p.code()), 500, "internal")
 	counts(`"Unopened":1`, 1)
+	logged := func(message string) {
+		t.Helper()
+		log := w.logs.String()
+		if i := strings.LastIndex(log, `"msg":"`+message+`"`); i < 0 || !strings.Contains(log[i:], `of user \"alice\"`) {
+			t.Errorf("the log does not name the user:\n%s", log)
+		}
+	}
+	logged("sealed")
+	old := *account
+	old.Contact = &twofactor.Sealed{Generation: 1, Box: []byte("damaged")}
+	old.Version++
+	if err := w.store.Replace(t.Context(), &old); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if _, err := handler.Admin(w.deps)(t.Context(), api.AdminRequest{Operation: "export", User: "alice", Operator: "oscar", Reason: "x"}); err == nil {
+		t.Fatal("it is exported")
+	}
+	counts(`"Unopened":1`, 1)
+	logged("admin")
 	if _, err := handler.Admin(w.deps)(t.Context(), api.AdminRequest{Operation: "unlock", User: "alice", Operator: "oscar", Reason: "x"}); err != nil {
 		t.Fatal(err)
 	}

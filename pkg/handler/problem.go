@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strconv"
 	"time"
@@ -127,6 +128,14 @@ func (d Deps) problem(ctx context.Context, e events.APIGatewayV2HTTPRequest, err
 		panic(err) // a problem is ours: it can be written
 	}
 	return events.APIGatewayV2HTTPResponse{StatusCode: p.Status, Headers: h, Body: string(body)}
+}
+
+// unopened is what a log's line has beside a cause: that it counts, if that is a secret which did not open.
+func unopened(err error) slog.Attr {
+	if errors.Is(err, twofactor.ErrSealed) {
+		return metric.Counted(api.MetricUnopened)
+	}
+	return slog.Attr{} // which no log has
 }
 
 func (d Deps) now() time.Time {

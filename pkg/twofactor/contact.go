@@ -2,7 +2,6 @@ package twofactor
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -65,7 +64,7 @@ func (r Rules) openContact(a *Account, purpose string, sealed Sealed) (c Contact
 		return c, err
 	}
 	if err := json.Unmarshal(plaintext, &c); err != nil {
-		return c, refuse(fmt.Errorf("%w: contact: %w", ErrSealed, err))
+		return c, a.sealed(sealContact, err)
 	}
 	return c, nil
 }

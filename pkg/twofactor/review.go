@@ -2,7 +2,6 @@ package twofactor
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -212,7 +211,7 @@ func openJSON[T any](a *Account, k AEAD, purpose string, s *Sealed, into **T) er
 		return err
 	}
 	if err := json.Unmarshal(plaintext, into); err != nil {
-		return refuse(fmt.Errorf("%w: %s: %w", ErrSealed, purpose, err))
+		return a.sealed(purpose, err)
 	}
 	return nil
 }

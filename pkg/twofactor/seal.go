@@ -53,9 +53,14 @@ func (a *Account) seal(k AEAD, purpose string, plaintext []byte) (Sealed, error)
 func (a *Account) open(k AEAD, purpose string, s Sealed) ([]byte, error) {
 	plaintext, err := k.Decrypt(s.Box, a.associated(purpose, s.Generation))
 	if err != nil {
-		return nil, refuse(fmt.Errorf("%w: %s: %w", ErrSealed, purpose, err))
+		return nil, a.sealed(purpose, err)
 	}
 	return plaintext, nil
+}
+
+// sealed is the error of what does not open. It names the user: somebody has to look at the account.
+func (a *Account) sealed(purpose string, err error) error {
+	return refuse(fmt.Errorf("%w: %s of user %q: %w", ErrSealed, purpose, a.User, err))
 }
 
 // associated is what a ciphertext is bound to: user, incarnation, purpose, generation; each preceded by its length.
