@@ -18,8 +18,10 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/host"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -207,13 +209,13 @@ func open(o options, log *slog.Logger, url string) (s *server, err error) {
 	if o.endpoint != "" {
 		s.keptIn = fmt.Sprintf("%s (keys), tables %s* at %s", data, o.prefix, o.endpoint)
 	}
-	s.fences = twofactor.NewFences(store.LoadConfig, time.Now) // the real clock, as that of the keys
 	if s.keys, err = openKeys(store, filepath.Join(data, "key-encryption-key.json")); err != nil {
 		return s, err
 	}
 	if s.clock, err = openClock(filepath.Join(data, "clock.json")); err != nil {
 		return s, err
 	}
+	s.fences = twofactor.NewFences(store.LoadConfig, s.clock.now, metric.Failed("fence", api.MetricKeysetFailures)) // of the clock that a fence is raised by
 	if s.sessions, err = openIdentityProvider(filepath.Join(data, "session-key.pem"), s.clock.now); err != nil {
 		return s, err
 	}

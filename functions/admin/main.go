@@ -8,10 +8,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/lambda"
 
+	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/dynamostore"
 	"github.com/nightlatch/nightlatch/pkg/environment"
 	"github.com/nightlatch/nightlatch/pkg/handler"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
+	"github.com/nightlatch/nightlatch/pkg/metric"
 	"github.com/nightlatch/nightlatch/pkg/notify"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
@@ -20,7 +22,7 @@ func main() {
 	env := environment.Must()
 	store := dynamostore.New(env.DynamoDB, env.Tables)
 	keys := keyring.New(store, keyring.KMS(env.KMS, env.KMSKey), time.Now, keyring.TOTP, keyring.Contact)
-	fences := twofactor.NewFences(store.LoadConfig, time.Now)
+	fences := twofactor.NewFences(store.LoadConfig, time.Now, metric.Failed("fence", api.MetricKeysetFailures))
 	deps := handler.Deps{
 		Service:  &twofactor.Service{Store: store, Policy: env.Policy, Keys: keys.Rules, Fence: fences.At, Now: time.Now},
 		Settings: env.Settings,

@@ -141,7 +141,7 @@ func TestExportAndErase(t *testing.T) {
 func TestFence(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "standard")
-	fences := twofactor.NewFences(w.store.LoadConfig, w.clock)
+	fences := twofactor.NewFences(w.store.LoadConfig, w.clock, func(context.Context, error) {})
 	w.deps.Service.Fence = fences.At
 	w.deps.RaiseFence = func(ctx context.Context, at time.Time, by twofactor.Operator) (time.Time, error) {
 		return fences.Raise(ctx, w.store.ReplaceConfig, at, by)

@@ -72,7 +72,7 @@ type load struct {
 // New returns a ring of the given purposes; it touches neither store nor KEK yet. Both must return when their context
 // ends: a look that is not over yet holds up all who wait for it.
 func New(store Store, kek tink.AEADWithContext, now func() time.Time, purposes ...Purpose) *Ring {
-	r := &Ring{store: store, kek: kek, now: now, fence: twofactor.NewFences(store.LoadConfig, now)}
+	r := &Ring{store: store, kek: kek, now: now, fence: twofactor.NewFences(store.LoadConfig, now, metric.Failed("fence", api.MetricKeysetFailures))}
 	for i, p := range purposes {
 		if !slices.Contains(purposes[:i], p) {
 			r.slots = append(r.slots, &slot{purpose: p})

@@ -149,6 +149,13 @@ const attribute = "metric"
 // Counted is an attribute of a log record that counts: whoever has nothing but a log can have something counted.
 func Counted(name string) slog.Attr { return slog.String(attribute, name) }
 
+// Failed returns what logs a failure to slog's default logger, and has it counted.
+func Failed(what, name string) func(context.Context, error) {
+	return func(ctx context.Context, err error) {
+		slog.ErrorContext(ctx, what, "cause", err, Counted(name))
+	}
+}
+
 // Log returns a handler that counts the records which are Counted, and hands all on.
 func (m *Writer) Log(next slog.Handler) slog.Handler { return counting{next, m} }
 

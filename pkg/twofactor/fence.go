@@ -60,12 +60,20 @@ const (
 	// lookAgain is how soon after a look that failed it looks again, and fenceFor how long it goes on with what it knows.
 	lookAgain = time.Minute
 	fenceFor  = 24 * time.Hour
+	// fenceAhead is how much later than now a fence may be, as clocks differ.
+	fenceAhead = time.Minute
 )
+
+// errAhead is the verdict on a fence of the future. It is an error and not as of now: each time it was passed it would take
+// what people have just been given, for as long as it is ahead.
+var errAhead = errors.New("is in the future: raise it again, which puts it to now, once the clocks are right")
 
 // Fences knows the fence. It is safe for concurrent use.
 type Fences struct {
 	load func(ctx context.Context, name string) (value []byte, version int64, err error)
 	now  func() time.Time
+
+	failed func(context.Context, error)
 
 	mu     sync.Mutex
 	at     time.Time
@@ -74,12 +82,14 @@ type Fences struct {
 }
 
 // NewFences returns what knows the fence that is among the config items which load loads, as a store's LoadConfig does. It
-// touches nothing yet. The clock is the real one: it says how long ago the last look was, and nothing about an account.
-func NewFences(load func(context.Context, string) ([]byte, int64, error), now func() time.Time) *Fences {
-	return &Fences{load: load, now: now}
+// touches nothing yet. The clock is that which a fence is raised by. failed
+// is told of each look that failed, and of a fence that has gone back.
+func NewFences(load func(context.Context, string) ([]byte, int64, error), now func() time.Time, failed func(context.Context, error)) *Fences {
+	return &Fences{load: load, now: now, failed: failed}
 }
 
 // At returns the fence; the zero time if there is none. When it cannot be told, what was known within the last day is told.
+// What a process has seen never goes back, though the config table may have been restored. Both are told as failures.
 func (f *Fences) At(ctx context.Context) (time.Time, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,13 +103,23 @@ func (f *Fences) At(ctx context.Context) (time.Time, error) {
 		return f.at, nil
 	}
 	is, _, err := f.read(ctx)
-	f.tried = now
-	switch {
-	case err == nil:
-		f.at, f.looked = is.At, now
-	case !known:
-		return time.Time{}, fmt.Errorf("the fence: %w", err)
+	if err == nil && is.At.After(now.Add(fenceAhead)) {
+		err = errAhead
 	}
+	f.tried = now
+	if err != nil {
+		f.failed(ctx, err)
+		if !known {
+			return time.Time{}, fmt.Errorf("the fence: %w", err)
+		}
+		return f.at, nil
+	}
+	f.looked = now
+	if is.At.Before(f.at) {
+		f.failed(ctx, fmt.Errorf("has gone back from %v to %v: raise it again", f.at, is.At))
+		return f.at, nil
+	}
+	f.at = is.At
 	return f.at, nil
 }
 
@@ -119,18 +139,23 @@ func (f *Fences) read(ctx context.Context) (is fence, version int64, err error) 
 	return is, version, nil
 }
 
-// Raise sets the fence, with a store's ReplaceConfig, and returns it. It only goes forward: of those
-// who raise it at once the latest time counts.
+// Raise sets the fence, with a store's ReplaceConfig, and returns it. It only goes forward: of those who raise it at once the
+// latest time counts. But one of the future, which is never set here, is replaced.
 func (f *Fences) Raise(ctx context.Context, replace func(ctx context.Context, name string, value []byte, version int64) error, at time.Time, by Operator) (time.Time, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	now := f.now().Round(0)
+	latest := now.Add(fenceAhead)
+	if at.After(latest) {
+		return time.Time{}, unavailable(fmt.Errorf("the fence: %v %w", at, errAhead))
+	}
 	want := fence{Schema: fenceSchema, At: stored(at), By: by.Name, Reason: by.Reason}
 	for attempt := 1; ; attempt++ {
 		is, version, err := f.read(ctx)
 		if err != nil {
 			return time.Time{}, unavailable(fmt.Errorf("the fence: %w", err))
 		}
-		if version > 0 && !is.At.Before(want.At) {
+		if version > 0 && !is.At.Before(want.At) && !is.At.After(latest) {
 			want = is
 			break
 		}
@@ -146,7 +171,9 @@ func (f *Fences) Raise(ctx context.Context, replace func(ctx context.Context, na
 			return time.Time{}, unavailable(fmt.Errorf("the fence: %w", err))
 		}
 	}
-	now := f.now().Round(0)
-	f.at, f.looked, f.tried = want.At, now, now
+	f.looked, f.tried = now, now
+	if f.at.Before(want.At) {
+		f.at = want.At
+	}
 	return want.At, nil
 }

@@ -221,7 +221,7 @@ func TestFences(t *testing.T) {
 	t.Parallel()
 	ctx, now := t.Context(), noon
 	c := &configs{}
-	f := NewFences(c.load, func() time.Time { return now })
+	f := NewFences(c.load, func() time.Time { return now }, quietly)
 	at := func(when string, want time.Time, loads int) {
 		t.Helper()
 		before := c.loads
@@ -238,10 +238,14 @@ func TestFences(t *testing.T) {
 	at("a failure is not kept", time.Time{}, 1)
 	at("at once again", time.Time{}, 0)
 
-	other := NewFences(c.load, func() time.Time { return now })
-	fence := noon.Add(time.Hour + time.Microsecond)
+	other := NewFences(c.load, func() time.Time { return now }, quietly)
+	fence := noon.Add(time.Minute + time.Microsecond)
+	if got, err := other.Raise(ctx, c.replace, fence.Add(time.Second), Operator{"oscar", "x"}); !errors.Is(err, errAhead) || c.version != 0 {
+		t.Errorf("a fence of the future: %v, %v", got, err)
+	}
+	fence = noon.Add(time.Minute)
 	told, err := other.Raise(ctx, c.replace, fence, Operator{"oscar", "restored"})
-	if err != nil || !told.Equal(noon.Add(time.Hour)) {
+	if err != nil || !told.Equal(fence) {
 		t.Errorf("raised: %v, %v", told, err)
 	}
 	if got, err := other.At(ctx); err != nil || !got.Equal(told) {
@@ -262,8 +266,32 @@ func TestFences(t *testing.T) {
 		t.Errorf("a day later: %v", err)
 	}
 	c.err = nil
-	now = noon.Add(-time.Hour) // a clock put back
+	now = noon.Add(time.Second) // a clock put back
 	at("a clock put back", told, 1)
+
+	// What is known does not go back, and is not put into the future.
+	value, version := c.value, c.version
+	for when, stored := range map[string]configs{
+		"the config table is restored": {}, "to an older fence": {value: []byte(`{"schema":1,"at":"2020-01-05T09:00:00Z"}`), version: 1},
+		"a fence of the future": {value: []byte(`{"schema":1,"at":"2099-01-05T09:00:00Z"}`), version: 1},
+	} {
+		c.value, c.version = stored.value, stored.version
+		now = now.Add(15 * time.Minute)
+		at(when, told, 1)
+	}
+	c.value, c.version = []byte(`{"schema":1,"at":"2099-01-05T09:00:00Z"}`), 1
+	late := NewFences(c.load, func() time.Time { return now }, quietly)
+	if got, err := late.At(ctx); !errors.Is(err, errAhead) {
+		t.Errorf("who knows a fence of the future alone: %v, %v", got, err)
+	}
+	if got, err := late.Raise(ctx, c.replace, now, Operator{"oscar", "x"}); err != nil || !got.Equal(now) || c.version != 2 {
+		t.Errorf("raised over one of the future: %v, %v", got, err)
+	}
+	if got, err := late.At(ctx); err != nil || !got.Equal(now) {
+		t.Errorf("and then: %v, %v", got, err)
+	}
+	c.value, c.version = value, version
+	now = now.Add(2 * time.Hour)
 
 	// It only goes forward.
 	if got, err := f.Raise(ctx, c.replace, noon, Operator{"oscar", "x"}); err != nil || !got.Equal(told) || c.version != 1 {
@@ -287,12 +315,37 @@ func TestFences(t *testing.T) {
 	c.err = nil
 	for _, damaged := range []string{`{"schema":2,"at":"2026-01-05T09:00:00Z"}`, `{}`, `nothing`, `{"schema":1}`} {
 		c.value = []byte(damaged)
-		f := NewFences(c.load, func() time.Time { return now })
+		f := NewFences(c.load, func() time.Time { return now }, quietly)
 		if got, err := f.At(ctx); err == nil {
 			t.Errorf("%s: %v", damaged, got)
 		}
 		if _, err := f.Raise(ctx, c.replace, fence, Operator{"oscar", "x"}); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%s: raised: %v", damaged, err)
+		}
+	}
+}
+
+func quietly(context.Context, error) {}
+
+// TestFenceFailuresAreTold: somebody is told that the fence could not be looked at, or has gone back, each time.
+func TestFenceFailuresAreTold(t *testing.T) {
+	t.Parallel()
+	var told []string
+	now, c := noon, &configs{}
+	f := NewFences(c.load, func() time.Time { return now }, func(_ context.Context, err error) { told = append(told, err.Error()) })
+	if _, err := f.Raise(t.Context(), c.replace, now, Operator{"oscar", "x"}); err != nil || told != nil {
+		t.Errorf("%v, %s", err, told)
+	}
+	for want, stored := range map[string]configs{
+		errBroken.Error(): {err: errBroken}, "in the future": {value: []byte(`{"schema":1,"at":"2099-01-05T09:00:00Z"}`), version: 1}, "gone back": {},
+	} {
+		told, *c = nil, stored
+		now = now.Add(15 * time.Minute)
+		if got, err := f.At(t.Context()); err != nil || !got.Equal(noon) {
+			t.Errorf("%s: %v, %v", want, got, err)
+		}
+		if len(told) != 1 || !strings.Contains(told[0], want) {
+			t.Errorf("%s: told %s", want, told)
 		}
 	}
 }
