@@ -40,13 +40,16 @@ func FuzzRead(f *testing.F) {
 		if first, _, _ := strings.Cut(err.Error(), ": "); first != name && first != other && name != "AWS_REGION" {
 			t.Errorf("%s=%q, %q=%q: the fault is of another: %v", name, value, other, otherValue, err)
 		}
-		for _, secret := range []string{"s3cr3t", "t0k3n", "password@"} {
-			if name != "NIGHTLATCH_POLICY" && strings.Contains(err.Error(), secret) && !strings.Contains(other, secret) {
+		told := strings.ReplaceAll(err.Error(), other, "")
+		for _, secret := range []string{"s3cr3t", "t0k3n"} {
+			if strings.Contains(told, secret) && !strings.Contains(value+otherValue, secret) {
 				t.Errorf("the fault tells a credential: %v", err)
 			}
 		}
-		if name == "AWS_SECRET_ACCESS_KEY" && len(value) >= 12 && strings.Contains(err.Error(), value) && !strings.Contains(other, value) {
-			t.Errorf("the fault tells the key: %v", err)
+		// What has an @ may be a URL with a password, where it is not a policy, which has neither.
+		hidden := name == "AWS_SECRET_ACCESS_KEY" || strings.Contains(value, "@") && name != "NIGHTLATCH_POLICY"
+		if hidden && len(value) >= 12 && strings.Contains(told, value) {
+			t.Errorf("the fault tells what %s is: %v", name, err)
 		}
 	})
 }
