@@ -47,7 +47,7 @@ func BenchmarkColdStart(b *testing.B) {
 				<-l.ready
 				o := l.invoke(event, timeout)
 				if o.err != nil {
-					b.Fatalf("%s: %v\n%s", name, o.err, &l.said)
+					b.Fatalf("%s: %v\n%s", name, o.err, l.said)
 				}
 				l.stop()
 				l.api.Close()

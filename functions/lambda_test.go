@@ -1,7 +1,6 @@
 package functions_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -52,29 +52,32 @@ type outcome struct {
 	at     time.Time
 }
 
-// transcript is all that a process has said.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+// transcript is all that a process has said. It is a file, and no pipe: what was said before an answer is there with it.
+type transcript struct{ *os.File }
+
+func newTranscript(tb testing.TB) transcript {
+	tb.Helper()
+	file, err := os.CreateTemp(tb.TempDir(), "")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { file.Close() })
+	return transcript{file}
 }
 
-func (t *transcript) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.text.Write(p)
-}
-
-func (t *transcript) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.text.String()
+func (t transcript) String() string {
+	text, err := os.ReadFile(t.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // startLambda starts a function's program with an environment. It ends with the test.
 func startLambda(tb testing.TB, name, program string, environment map[string]string) *lambda {
 	tb.Helper()
 	l := &lambda{
-		name: name, ready: make(chan struct{}), ended: make(chan struct{}),
+		name: name, said: newTranscript(tb), counted: newTranscript(tb), ready: make(chan struct{}), ended: make(chan struct{}),
 		events: make(chan invocation), pending: map[string]chan<- outcome{},
 	}
 	const root = "/2018-06-01/runtime/"
@@ -92,7 +95,7 @@ func startLambda(tb testing.TB, name, program string, environment map[string]str
 	for variable, value := range environment {
 		l.process.Env = append(l.process.Env, variable+"="+value)
 	}
-	l.process.Stdout, l.process.Stderr = &l.counted, &l.said
+	l.process.Stdout, l.process.Stderr = l.counted.File, l.said.File
 	l.begun = time.Now()
 	if err := l.process.Start(); err != nil {
 		tb.Fatal(err)
@@ -210,7 +213,7 @@ func (l *lambda) call(event any, timeout time.Duration, answer any) error {
 	}
 	o := l.invoke(payload, timeout)
 	if o.err != nil {
-		return fmt.Errorf("%w\n%s", o.err, &l.said)
+		return fmt.Errorf("%w\n%s", o.err, l.said)
 	}
 	return json.Unmarshal(o.answer, answer)
 }

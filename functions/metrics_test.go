@@ -75,7 +75,7 @@ func (w *world) counted() {
 			w.tb.Errorf("%s has counted %v requests, and was at work: %v", name, requests, asked)
 		}
 		if strings.Contains(f.counted.String(), "alice") || strings.Contains(f.counted.String(), "example") {
-			w.tb.Errorf("%s counts by user:\n%s", name, &f.counted)
+			w.tb.Errorf("%s counts by user:\n%s", name, f.counted)
 		}
 	}
 	for _, name := range []string{

@@ -62,7 +62,7 @@ func TestSettings(t *testing.T) {
 			whole := maps.Clone(all)
 			maps.Copy(whole, alsoNeed[name])
 			if l := startLambda(t, name, program(t, name), whole); !l.starts() {
-				t.Fatalf("with all that it needs: %s", &l.said)
+				t.Fatalf("with all that it needs: %s", l.said)
 			}
 			for variable := range whole {
 				settings := maps.Clone(whole)
