@@ -50,6 +50,45 @@ func TestRulesAreWhereTheDocumentSays(t *testing.T) {
 	}
 }
 
+// TestCommandsOfTheProof: each go test of docs/proof.md names a folder that has a test or a benchmark of that name.
+func TestCommandsOfTheProof(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("`go test [^`]*-(?:run|bench) '?([A-Z^][^' ]*)'? ([^`]*)`").FindAllStringSubmatch(string(text), -1)
+	if len(commands) < 20 {
+		t.Fatalf("docs/proof.md has %d commands only", len(commands))
+	}
+	for _, command := range commands {
+		pattern, err := regexp.Compile(strings.ReplaceAll(command[1], `\|`, "|")) // as a table of Markdown has it
+		if err != nil {
+			t.Errorf("%s: %v", command[0], err)
+			continue
+		}
+		for folder := range strings.FieldsSeq(command[2]) {
+			if !strings.HasPrefix(folder, "./") {
+				break // what the tests are given
+			}
+			var found bool
+			for _, file := range glob(t, filepath.Join("..", folder, "*_test.go")) {
+				source, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range regexp.MustCompile(`(?m)^func (?:Test|Benchmark|Fuzz)\w+`).FindAllString(string(source), -1) {
+					name = strings.TrimPrefix(name, "func ")
+					found = found || pattern.MatchString(name) || pattern.MatchString(strings.TrimPrefix(name, "Benchmark"))
+				}
+			}
+			if !found {
+				t.Errorf("%s: nothing in %s has that name", command[0], folder)
+			}
+		}
+	}
+}
+
 func glob(t *testing.T, patterns ...string) (files []string) {
 	t.Helper()
 	for _, pattern := range patterns {
