@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -20,12 +21,16 @@ type crashing struct {
 }
 
 func (c crashing) Load(ctx context.Context, user twofactor.UserID) (a *twofactor.Account, err error) {
+	if c.s.attempt > 0 && !c.s.again {
+		<-c.s.unlocked // keys and account are asked for at once: here in an order, so that a plan is one
+	}
+	c.s.again = false
 	err = c.s.call(callLoad, func() (err error) { a, err = c.engine.Load(ctx, user); return err })
 	return a, err
 }
 
 func (c crashing) Replace(ctx context.Context, next *twofactor.Account) error {
-	return c.s.call(callReplace, func() error {
+	err := c.s.call(callReplace, func() error {
 		err := c.engine.Replace(ctx, next)
 		if err == nil {
 			c.s.landed(landing{callReplace, c.s.attempt, next.Version, ""})
@@ -33,6 +38,8 @@ func (c crashing) Replace(ctx context.Context, next *twofactor.Account) error {
 		}
 		return err
 	})
+	c.s.again = errors.As(err, new(*twofactor.Conflict))
+	return err
 }
 
 func (c crashing) Append(ctx context.Context, user twofactor.UserID, events []twofactor.Event) error {
@@ -70,6 +77,8 @@ type scene struct {
 	request   request
 	attempt   int                         // that is under way, from 1; 0: something else is
 	calls     []string                    // of the attempt
+	unlocked  chan struct{}               // has one for each time that it has asked for the rules' keys
+	again     bool                        // another was faster: what it loads next, it loads without them
 	begun     time.Time                   // of the first attempt
 	landings  []landing                   // of all attempts, in their order
 	versions  map[int64][]twofactor.Event // all that were stored, as the stream has them
@@ -106,11 +115,14 @@ var scenes atomic.Int64
 func newScene(t testing.TB, store engine, ring *keyring.Ring, op operation) *scene {
 	s := &scene{
 		world: newWorldOn(t, store, op.policy), op: op, user: fmt.Sprintf("user%d", scenes.Add(1)),
-		versions: map[int64][]twofactor.Event{},
+		versions: map[int64][]twofactor.Event{}, unlocked: make(chan struct{}, 1),
 	}
 	s.deps.Service.Store = crashing{store, s}
 	s.deps.Service.Keys = func(ctx context.Context) (k twofactor.Keys, err error) {
 		err = s.call(callKeys, func() (err error) { k, err = ring.Rules(ctx); return err })
+		if s.attempt > 0 {
+			s.unlocked <- struct{}{}
+		}
 		return k, err
 	}
 	s.deps.Keys = func(ctx context.Context) (k token.Keys, err error) {
