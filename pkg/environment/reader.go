@@ -108,9 +108,7 @@ func isApp(s string) bool { return len(s) <= 64 && !strings.Contains(s, ":") && 
 
 // isTable follows DynamoDB's naming rules: 3 to 255 letters, digits, "_", "-" and ".".
 func isTable(s string) bool {
-	return len(s) >= 3 && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("_-.", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	})
+	return len(s) >= 3 && len(s) <= 255 && isNamed(s, "_-.")
 }
 
 // isBucket follows S3's naming rules as far as a slip would break them.
@@ -120,15 +118,18 @@ func isBucket(s string) bool {
 
 // isBus follows EventBridge's naming rules.
 func isBus(s string) bool {
-	return len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("/_-.", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
-	})
+	return len(s) <= 256 && isNamed(s, "/_-.")
 }
 
 // isNamespace follows CloudWatch's naming rules. What begins with AWS/ is AWS's own.
 func isNamespace(s string) bool {
-	return len(s) <= 255 && !strings.HasPrefix(s, "AWS/") && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("._-/#:", r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
+	return len(s) <= 255 && !strings.HasPrefix(s, "AWS/") && isNamed(s, "._-/#:")
+}
+
+// isNamed says whether a name has only letters and digits of ASCII, and these marks.
+func isNamed(s, marks string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune(marks, r) && (r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r))
 	})
 }
 
