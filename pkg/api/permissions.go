@@ -10,6 +10,9 @@ import "slices"
 // in it. The slice is the caller's.
 func (f Function) Permissions() []string {
 	may := slices.Clone(permissions[f.Name])
+	if slices.Contains(may, "accounts GetItem") { // of an account it is known first that its table is the deployment's
+		may = append(may, "config GetItem deployment")
+	}
 	for _, purpose := range f.Opens() {
 		may = append(may, "config GetItem keyset/"+purpose, "kms Decrypt "+purpose)
 	}
@@ -38,26 +41,26 @@ var opens = map[string][]string{
 
 // permissions are the rest.
 var permissions = map[string][]string{
-	"enroll":           {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
-	"verify":           {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
-	"check":            {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
-	"rotate-backup":    {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
-	"disable":          {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
-	"reset-request":    {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem", "persona GetSecretValue"},
-	"status":           {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "history Query"},
-	"challenge":        {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem", "history PutItem"},
-	"reset-review":     {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
-	"identity-webhook": {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
+	"enroll":           {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
+	"verify":           {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
+	"check":            {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
+	"rotate-backup":    {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
+	"disable":          {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
+	"reset-request":    {"accounts GetItem", "config GetItem fence", "accounts PutItem", "persona GetSecretValue"},
+	"status":           {"accounts GetItem", "config GetItem fence", "history Query"},
+	"challenge":        {"accounts GetItem", "config GetItem fence", "accounts PutItem", "history PutItem"},
+	"reset-review":     {"accounts GetItem", "config GetItem fence", "accounts PutItem", "accounts by_due Query", "history PutItem", "history Query"},
+	"identity-webhook": {"accounts GetItem", "config GetItem fence", "accounts PutItem", "persona GetSecretValue", "webhook GetSecretValue"},
 	"jwks":             {"config GetItem jwks"},
 	"notify":           {"history PutItem", "history Query", "history DeleteItem", "bus PutEvents", "mails SendMessage", "failures PutObject"},
-	"mailer":           {"accounts GetItem", "config GetItem deployment", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
-	"sweep":            {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
-	"mail-feedback":    {"accounts GetItem", "config GetItem deployment", "config GetItem fence", "accounts PutItem"},
+	"mailer":           {"accounts GetItem", "history GetItem", "history UpdateItem", "ses SendRawEmail"},
+	"sweep":            {"accounts GetItem", "config GetItem fence", "accounts PutItem", "accounts by_due Query", "persona GetSecretValue"},
+	"mail-feedback":    {"accounts GetItem", "config GetItem fence", "accounts PutItem"},
 	"keys": slices.Concat([]string{
 		"accounts GetItem \tsentinel", "accounts PutItem \tsentinel", "config GetItem deployment", "config PutItem deployment", "config GetItem jwks", "config PutItem jwks",
 	}, each("config GetItem keyset/"), each("config PutItem keyset/"), each("kms Decrypt "), each("kms Encrypt ")),
 	"admin": {
-		"accounts GetItem", "accounts PutItem", "history Query", "config GetItem deployment", "config GetItem fence", "config PutItem fence", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
+		"accounts GetItem", "accounts PutItem", "history Query", "config GetItem fence", "config PutItem fence", "failures ListBucket", "failures GetObject", "failures DeleteObject", "notify InvokeFunction",
 	},
 }
 
