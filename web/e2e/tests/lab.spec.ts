@@ -41,6 +41,22 @@ async function setsUp(alice: Person, length: number): Promise<void> {
   await alice.presses('Done')
 }
 
+/** Moves to the phone in hand, from its QR code on. */
+async function movesToThisPhone(alice: Person): Promise<void> {
+  await alice.scans()
+  await alice.presses('Next')
+  await alice.types(await alice.newCode())
+  await alice.presses('Switch to this phone')
+  await alice.presses('Done')
+}
+
+/** Tries the code that was typed last once more, at another sign-in. */
+async function signsInOnceMore(alice: Person): Promise<void> {
+  await alice.password()
+  await alice.types([...alice.typed].at(-1)!)
+  await alice.presses('Sign in')
+}
+
 /** Signs in with the backup code that is on the paper, once the phone is lost. */
 async function signsInFromPaper(alice: Person, name: string): Promise<void> {
   await alice.loses()
@@ -115,9 +131,7 @@ test('every tour, one after another, as the one before has left it', async ({ ap
     await alice.signsIn()
     await alice.ticked(2)
 
-    await alice.password()
-    await alice.types([...alice.typed].at(-1)!)
-    await alice.presses('Sign in')
+    await signsInOnceMore(alice)
     await alice.sees("You've already used this code")
     await alice.ticked(3)
     await wire.getByRole('listitem').filter({ hasText: '/v1/verify 200' }).locator('summary').click()
@@ -144,11 +158,7 @@ test('every tour, one after another, as the one before has left it', async ({ ap
     await alice.ticked(8)
     await alice.presses('Set up new phone')
     await alice.takesAnotherPhone()
-    await alice.scans()
-    await alice.presses('Next')
-    await alice.types(await alice.newCode())
-    await alice.presses('Switch to this phone')
-    await alice.presses('Done')
+    await movesToThisPhone(alice)
     await alice.ticked(9)
 
     await alice.loses()
@@ -237,9 +247,7 @@ test('every tour, one after another, as the one before has left it', async ({ ap
     await alice.ticked(1)
     await alice.signsIn()
     await alice.ticked(2)
-    await alice.password()
-    await alice.types([...alice.typed].at(-1)!)
-    await alice.presses('Sign in')
+    await signsInOnceMore(alice)
     await alice.ticked(3)
     await alice.windsPhone(-4)
     await alice.password()
@@ -254,11 +262,7 @@ test('every tour, one after another, as the one before has left it', async ({ ap
     await alice.types(await alice.newCode())
     await alice.presses('Continue')
     await alice.takesAnotherPhone()
-    await alice.scans()
-    await alice.presses('Next')
-    await alice.types(await alice.newCode())
-    await alice.presses('Switch to this phone')
-    await alice.presses('Done')
+    await movesToThisPhone(alice)
     await alice.ticked(5)
     await signsInFromPaper(alice, 'backup key')
     await alice.saves(13, 'Continue')
