@@ -125,7 +125,6 @@ func (d *demoHost) grant(s signedIn) (any, error) {
 	return sessionResponse{token}, nil
 }
 
-// seen is what happened, and where from.
 func (d *demoHost) unavailable(ctx context.Context, err error) error {
 	if !errors.Is(err, host.ErrUnavailable) {
 		return err // ours to mend: a bare 500

@@ -82,8 +82,8 @@ type Fences struct {
 }
 
 // NewFences returns what knows the fence that is among the config items which load loads, as a store's LoadConfig does. It
-// touches nothing yet. The clock is that which a fence is raised by. failed
-// is told of each look that failed, and of a fence that has gone back.
+// touches nothing yet. The clock is that which a fence is raised by. failed is told of each look that failed, and of a fence
+// that has gone back.
 func NewFences(load func(context.Context, string) ([]byte, int64, error), now func() time.Time, failed func(context.Context, error)) *Fences {
 	return &Fences{load: load, now: now, failed: failed}
 }
