@@ -40,6 +40,7 @@ type modelled struct {
 	signedInAt   time.Time
 	answered     *operation // the newest under an Idempotency-Key
 	answeredAt   time.Time
+	begun        []*operation // set-ups
 
 	// of the decision under way
 	now    time.Time
@@ -53,6 +54,7 @@ type setUp struct {
 	id       string
 	at       time.Time
 	own      bool // it brings a backup code
+	again    bool // its operation had begun one before, whose id may be the one that was told
 	grant    *operation
 	failures int
 	burned   []int64
@@ -71,9 +73,12 @@ type spentOnce struct {
 }
 
 // coin is what cannot be told from outside: it is tossed both ways.
-type coin struct{ late, stale bool }
+type coin struct{ late, stale, other bool }
 
-var coins = []coin{{}, {late: true}, {stale: true}, {true, true}}
+var coins = []coin{
+	{}, {late: true}, {stale: true}, {late: true, stale: true},
+	{other: true}, {other: true, late: true}, {other: true, stale: true}, {other: true, late: true, stale: true},
+}
 
 const (
 	wholeStep    = 30
@@ -558,7 +563,8 @@ func (m *modelled) enroll(a *attempt) string {
 			return refused
 		}
 	}
-	m.pending = &setUp{op: o, at: m.now, own: m.backup == nil, grant: o.grant}
+	m.pending = &setUp{op: o, at: m.now, own: m.backup == nil, again: slices.Contains(m.begun, o), grant: o.grant}
+	m.begun = append(slices.Clone(m.begun), o)
 	m.happens(twofactor.EventEnrollmentStarted, twofactor.Succeeded)
 	return m.shows(m.pending, a)
 }
@@ -590,7 +596,7 @@ func (m *modelled) confirm(o *operation) string {
 	switch p := m.pending; {
 	case p == nil:
 		return string(api.CodeEnrollmentExpired)
-	case p.id == "" && p.op.ids[o.enrolment]: // its first answer was lost, a later one was not
+	case p.id == "" && p.op.ids[o.enrolment] && !(p.again && m.coin.other): // its first answer was lost, a later one was not
 		p.id = o.enrolment
 	case p.id != o.enrolment:
 		return string(api.CodeEnrollmentReplaced)

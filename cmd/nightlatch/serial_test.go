@@ -23,6 +23,7 @@ import (
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/needs"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
 var (
@@ -318,6 +319,41 @@ func TestSerialOrder(t *testing.T) {
 	t.Parallel()
 	t.Run("bolt", func(t *testing.T) { t.Parallel(); serialOnBolt(t) })
 	t.Run("dynamodb", func(t *testing.T) { t.Parallel(); serialOnPair(t) })
+}
+
+// TestSerialSetUpAgain: a set-up is begun, replaced, and begun again by the same request, whose answer is lost. Which set-up
+// the id of the first answer names is then told by what comes of it, and both can be.
+func TestSerialSetUpAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Now().Truncate(time.Second)
+	keyed := &operation{kind: kindEnroll, request: request{key: "key"}, ids: map[string]bool{"one": true}}
+	other := &operation{kind: kindEnroll, ids: map[string]bool{"two": true}}
+	confirm := &operation{kind: kindConfirm, enrolment: "one", code: "000000"}
+	for verdict, want := range map[string]bool{
+		string(api.CodeEnrollmentReplaced): true,
+		string(api.CodeInvalidCode) + " 9": false, // that leaves an event
+		string(api.CodeEnrollmentExpired):  false,
+	} {
+		j := &journal{setUps: map[string]setUpTold{}, codes: &codeBook{map[string]string{}}}
+		var history []api.HistoryEvent
+		for n, a := range []*attempt{
+			{op: keyed, answered: true, verdict: "ok one backup", told: told{EnrollmentID: "one"}},
+			{op: other, answered: true, verdict: "ok two backup", told: told{EnrollmentID: "two"}},
+			{op: keyed},
+			{op: confirm, answered: true, verdict: verdict},
+		} {
+			a.tag, a.signedIn, a.from, a.to = fmt.Sprint(n), now, now, now
+			a.called, a.ended = time.Duration(2*n), time.Duration(2*n+1)
+			j.attempts = append(j.attempts, a)
+			if a.op.kind == kindEnroll {
+				history = append([]api.HistoryEvent{{ID: fmt.Sprintf("v%012d-00", n+1), At: now, UserAgent: a.tag,
+					Type: string(twofactor.EventEnrollmentStarted), Outcome: string(twofactor.Succeeded)}}, history...)
+			}
+		}
+		if err := j.explain(history); (err == nil) != want {
+			t.Errorf("answered %q: %v, want it explained: %t", verdict, err, want)
+		}
+	}
 }
 
 // lasts says whether there is to be another burst.
