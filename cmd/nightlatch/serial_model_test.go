@@ -25,34 +25,43 @@ type modelled struct {
 	backup   *issued
 	grant    *operation // that was given the one open grant
 	grantAny bool       // it is for everything, and not for a backup code only
-	grantEnd time.Time
+	grantEnd about
 	epoch    int
-	fresh    time.Time
+	fresh    about
 
 	failures     int
-	lockedUntil  time.Time
+	lockedUntil  about
 	days         map[int64]int
 	suspended    bool
 	wrongBackups int
-	backupsUntil time.Time
+	backupsUntil about
 	spent        []spentOnce
 	signIn       *operation // the newest
-	signedInAt   time.Time
+	signedInAt   about
 	answered     *operation // the newest under an Idempotency-Key
-	answeredAt   time.Time
+	answeredAt   about
 	begun        []*operation // set-ups
 
 	// of the decision under way
 	now    time.Time
+	give   time.Duration // how far off now may be
 	coin   coin
 	events []string
 }
+
+// about is a time, and how far off it may be: of a write by a server whose clock is behind, the history does not tell it.
+type about struct {
+	time.Time
+	give time.Duration
+}
+
+func (a about) add(d time.Duration) about { return about{a.Add(d), a.give} }
 
 // setUp is an authenticator since it was begun. Its id is not known until somebody was told.
 type setUp struct {
 	op       *operation
 	id       string
-	at       time.Time
+	at       about
 	own      bool // it brings a backup code
 	again    bool // its operation had begun one before, whose id may be the one that was told
 	grant    *operation
@@ -69,7 +78,7 @@ type issued struct {
 
 type spentOnce struct {
 	challenge *challenge
-	until     time.Time
+	until     about
 }
 
 // coin is what cannot be told from outside: it is tossed both ways.
@@ -100,12 +109,15 @@ func (m modelled) clone() *modelled {
 	return &m
 }
 
-// past says whether a time has come. Where the journal cannot know when exactly it was set, the coin says so.
-func (m *modelled) past(until time.Time) bool {
-	if m.now.Sub(until).Abs() < m.doubt {
+// in is a time from now.
+func (m *modelled) in(d time.Duration) about { return about{m.now.Add(d), m.give} }
+
+// past says whether a time has come. Where it cannot be known, the coin says so.
+func (m *modelled) past(until about) bool {
+	if m.now.Sub(until.Time).Abs() < until.give+m.give {
 		return m.coin.late
 	}
-	return !m.now.Before(until)
+	return !m.now.Before(until.Time)
 }
 
 func (m *modelled) happens(what twofactor.EventType, outcome twofactor.Outcome) {
@@ -114,16 +126,16 @@ func (m *modelled) happens(what twofactor.EventType, outcome twofactor.Outcome) 
 
 // passes is what time does to an account by itself.
 func (m *modelled) passes() {
-	if m.pending != nil && m.past(m.pending.at.Add(quarter)) {
+	if m.pending != nil && m.past(m.pending.at.add(quarter)) {
 		m.lapses()
 	}
 	if m.grant != nil && m.past(m.grantEnd) {
 		m.grant = nil
 	}
-	if m.signIn != nil && m.past(m.signedInAt.Add(tenMinutes)) {
+	if m.signIn != nil && m.past(m.signedInAt.add(tenMinutes)) {
 		m.signIn = nil
 	}
-	if m.answered != nil && m.past(m.answeredAt.Add(tenMinutes)) {
+	if m.answered != nil && m.past(m.answeredAt.add(tenMinutes)) {
 		m.answered = nil
 	}
 	m.spent = slices.DeleteFunc(m.spent, func(s spentOnce) bool { return m.past(s.until) })
@@ -162,8 +174,8 @@ func (m *modelled) decides(a *attempt, now time.Time, coin coin) (verdict string
 		return m.confirm(o)
 	case kindPassword:
 		m.epoch++
-		m.failures, m.lockedUntil, m.wrongBackups, m.backupsUntil = 0, time.Time{}, 0, time.Time{}
-		m.grant, m.spent, m.signIn, m.answered, m.fresh = nil, nil, nil, nil, m.now
+		m.failures, m.lockedUntil, m.wrongBackups, m.backupsUntil = 0, about{}, 0, about{}
+		m.grant, m.spent, m.signIn, m.answered, m.fresh = nil, nil, nil, nil, m.in(0)
 		m.happens(twofactor.EventPasswordChanged, twofactor.Succeeded)
 		if m.pending != nil {
 			m.lapses()
@@ -171,7 +183,7 @@ func (m *modelled) decides(a *attempt, now time.Time, coin coin) (verdict string
 		return ok
 	case kindUnlock:
 		m.unlocked()
-		m.wrongBackups, m.backupsUntil = 0, time.Time{}
+		m.wrongBackups, m.backupsUntil = 0, about{}
 		m.happens(twofactor.EventUnlocked, twofactor.Succeeded)
 		return ok
 	case kindChallenge:
@@ -195,7 +207,7 @@ func (m *modelled) refuses() string {
 }
 
 func (m *modelled) unlocked() {
-	m.failures, m.lockedUntil, m.days, m.suspended = 0, time.Time{}, map[int64]int{}, false
+	m.failures, m.lockedUntil, m.days, m.suspended = 0, about{}, map[int64]int{}, false
 }
 
 // wrong counts a wrong code.
@@ -204,7 +216,7 @@ func (m *modelled) wrong(as twofactor.EventType) {
 	m.failures++
 	m.days[m.now.Unix()/86400]++
 	if m.failures >= 5 {
-		m.lockedUntil = m.now.Add(min(time.Minute<<min(m.failures-5, 20), time.Hour))
+		m.lockedUntil = m.in(min(time.Minute<<min(m.failures-5, 20), time.Hour))
 		m.happens(twofactor.EventLocked, twofactor.Succeeded)
 	}
 	if m.inMonth() >= 100 {
@@ -278,7 +290,7 @@ func (m *modelled) spends(code string, as twofactor.EventType) (refused string) 
 	finding, step := m.compares(m.by, m.last, &m.burned, code)
 	switch finding {
 	case "right":
-		m.last, m.replays, m.failures, m.lockedUntil = step, 0, 0, time.Time{}
+		m.last, m.replays, m.failures, m.lockedUntil = step, 0, 0, about{}
 		m.burned = slices.DeleteFunc(m.burned, func(s int64) bool { return s <= step })
 		return ""
 	case "spent":
@@ -302,7 +314,7 @@ func (m *modelled) mayUse(c *challenge) bool {
 }
 
 func (m *modelled) used(c *challenge) bool {
-	return slices.ContainsFunc(m.spent, func(s spentOnce) bool { return s.challenge == c }) || m.past(c.ends)
+	return slices.ContainsFunc(m.spent, func(s spentOnce) bool { return s.challenge == c }) || m.past(about{Time: c.ends})
 }
 
 // again is the answer to the newest sign-in, sent again.
@@ -311,7 +323,7 @@ func (m *modelled) again(o *operation) (verdict string, again bool) {
 		return "", false
 	}
 	verdict = ok
-	if !m.past(m.signedInAt.Truncate(time.Second).Add(time.Minute)) {
+	if !m.past(about{m.signedInAt.Truncate(time.Second).Add(time.Minute), m.signedInAt.give}) {
 		verdict += withEvidence
 	}
 	if m.backup != nil && m.backup.op == o {
@@ -327,12 +339,12 @@ func (m *modelled) again(o *operation) (verdict string, again bool) {
 }
 
 func (m *modelled) signsIn(o *operation) {
-	m.signIn, m.signedInAt = o, m.now
-	until := m.now.Add(tenMinutes)
-	if o.challenge.ends.After(until) {
-		until = o.challenge.ends
+	m.signIn, m.signedInAt = o, m.in(0)
+	until := m.in(tenMinutes)
+	if o.challenge.ends.After(until.Time) {
+		until.Time = o.challenge.ends
 	}
-	m.spent = append(m.spent, spentOnce{o.challenge, until.Add(time.Minute)})
+	m.spent = append(m.spent, spentOnce{o.challenge, until.add(time.Minute)})
 }
 
 func (m *modelled) verify(o *operation) string {
@@ -385,7 +397,7 @@ func (m *modelled) backupSignIn(o *operation) string {
 	case m.backupCode(m.backup) != o.code:
 		m.happens(twofactor.EventLogin, twofactor.Failed)
 		if m.wrongBackups++; m.wrongBackups >= 5 {
-			m.backupsUntil = m.now.Add(time.Minute)
+			m.backupsUntil = m.in(time.Minute)
 		}
 		if m.wrongBackups == 5 {
 			m.happens(twofactor.EventLocked, twofactor.Succeeded)
@@ -394,7 +406,7 @@ func (m *modelled) backupSignIn(o *operation) string {
 	}
 	m.happens(twofactor.EventBackupCodeUsed, twofactor.Succeeded)
 	m.happens(twofactor.EventLogin, twofactor.Succeeded)
-	m.fresh = m.now
+	m.fresh = m.in(0)
 	m.renews(&issued{op: o})
 	m.signsIn(o)
 	m.grants(o, true)
@@ -403,7 +415,7 @@ func (m *modelled) backupSignIn(o *operation) string {
 
 // renews puts a new backup code in the place of the old one.
 func (m *modelled) renews(code *issued) {
-	m.backup, m.wrongBackups, m.backupsUntil = code, 0, time.Time{}
+	m.backup, m.wrongBackups, m.backupsUntil = code, 0, about{}
 	if m.pending != nil {
 		m.pending.own = false
 	}
@@ -413,7 +425,7 @@ func (m *modelled) renews(code *issued) {
 // grants opens a grant in the place of an earlier one.
 func (m *modelled) grants(o *operation, all bool) {
 	m.drops()
-	m.grant, m.grantAny, m.grantEnd = o, all, m.now.Add(quarter)
+	m.grant, m.grantAny, m.grantEnd = o, all, m.in(quarter)
 }
 
 func (m *modelled) drops() {
@@ -448,7 +460,7 @@ func (m *modelled) check(o *operation) string {
 }
 
 func (m *modelled) remembers(o *operation) {
-	m.answered, m.answeredAt = nil, m.now
+	m.answered, m.answeredAt = nil, m.in(0)
 	if o.request.key != "" {
 		m.answered = o
 	}
@@ -521,7 +533,7 @@ func (m *modelled) disable(o *operation) string {
 	}
 	m.by, m.pending, m.backup, m.grant, m.signIn = nil, nil, nil, nil, nil
 	m.unlocked()
-	m.wrongBackups, m.backupsUntil = 0, time.Time{}
+	m.wrongBackups, m.backupsUntil = 0, about{}
 	m.happens(twofactor.EventDisabled, twofactor.Succeeded)
 	m.remembers(o)
 	return ok
@@ -543,7 +555,7 @@ func (m *modelled) enroll(a *attempt) string {
 	case !replaces:
 		age := m.now.Sub(a.signedIn)
 		before := a.signedIn.Unix() < m.fresh.Unix()
-		if m.fresh.Sub(a.signedIn).Abs() < m.doubt {
+		if m.fresh.give > 0 && m.fresh.Sub(a.signedIn).Abs() < m.fresh.give+time.Second {
 			before = m.coin.late
 		}
 		if age < -time.Minute || age > quarter || before {
@@ -563,7 +575,7 @@ func (m *modelled) enroll(a *attempt) string {
 			return refused
 		}
 	}
-	m.pending = &setUp{op: o, at: m.now, own: m.backup == nil, again: slices.Contains(m.begun, o), grant: o.grant}
+	m.pending = &setUp{op: o, at: m.in(0), own: m.backup == nil, again: slices.Contains(m.begun, o), grant: o.grant}
 	m.begun = append(slices.Clone(m.begun), o)
 	m.happens(twofactor.EventEnrollmentStarted, twofactor.Succeeded)
 	return m.shows(m.pending, a)

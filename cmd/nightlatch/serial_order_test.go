@@ -160,8 +160,7 @@ type journal struct {
 	user        string
 	attempts    []*attempt
 	revokeFirst bool
-	lossy       bool          // an answer of the store can be lost, and come again after others
-	doubt       time.Duration // how well the time of a write is known
+	lossy       bool // an answer of the store can be lost, and come again after others
 	setUps      map[string]setUpTold
 	codes       *codeBook
 }
@@ -177,11 +176,18 @@ type entry struct {
 	by     *attempt
 }
 
+// what was written.
+func (e *entry) what() (all []string) {
+	for _, event := range e.events {
+		all = append(all, event.Type+" "+event.Outcome)
+	}
+	return all
+}
+
 var onlyTime = &attempt{op: &operation{kind: kindNothing}}
 
 // writes are the history's, oldest first.
 func (j *journal) writes(history []api.HistoryEvent) (all []*entry, err error) {
-	j.doubt = 0
 	tags := map[string]*attempt{}
 	for _, a := range j.attempts {
 		tags[a.tag], a.position, a.taken = a, 0, false
@@ -202,9 +208,6 @@ func (j *journal) writes(history []api.HistoryEvent) (all []*entry, err error) {
 				return nil, fmt.Errorf("version %d comes after %d", number, all[len(all)-1].number)
 			}
 			all = append(all, &entry{number: number, at: e.At, behind: !e.At.After(last), by: onlyTime})
-			if all[len(all)-1].behind {
-				j.doubt = 5 * time.Second // for as long as a request may take
-			}
 		}
 		last = e.At
 		w := all[len(all)-1]
@@ -280,15 +283,13 @@ func (j *journal) age(writes []*entry) {
 
 // replay is the account after a write, if the model would have written the same.
 func (j *journal) replay(before *modelled, w *entry) (*modelled, error) {
-	var want []string
-	for _, e := range w.events {
-		want = append(want, e.Type+" "+e.Outcome)
-	}
-	moments := []time.Time{w.at}
+	want := w.what()
+	moments, give := []time.Time{w.at}, time.Duration(0)
 	switch {
 	case w.by == onlyTime:
 	case w.behind:
 		moments = w.by.moments(before, w.at)
+		give = moments[1].Sub(moments[0])
 	case w.at.Before(w.by.from.Truncate(time.Millisecond)) || w.at.After(w.by.to):
 		return nil, fmt.Errorf("version %d is at %v, want between %v and %v: %v", w.number, w.at, w.by.from, w.by.to, w.by)
 	}
@@ -296,6 +297,7 @@ func (j *journal) replay(before *modelled, w *entry) (*modelled, error) {
 	for _, now := range moments {
 		for _, coin := range coins {
 			next := before.clone()
+			next.give = give
 			verdict := next.decides(w.by, now, coin)
 			if slices.Equal(next.events, want) && (!w.by.answered || verdict == w.by.verdict) {
 				w.by.taken = true
@@ -320,7 +322,7 @@ func (a *attempt) moments(m *modelled, latest time.Time) []time.Time {
 	for step := a.from.Unix()/wholeStep + 1; step*wholeStep <= to.Unix(); step++ {
 		all = append(all, time.Unix(step*wholeStep, 0), time.Unix(step*wholeStep, 0).Add(-time.Millisecond))
 	}
-	for _, until := range []time.Time{m.lockedUntil, m.backupsUntil} {
+	for _, until := range []time.Time{m.lockedUntil.Time, m.backupsUntil.Time} {
 		if until.After(a.from) && until.Before(to) {
 			all = append(all, until, until.Add(-time.Millisecond))
 		}
@@ -350,15 +352,20 @@ func (j *journal) moments(writes []*entry, states []*modelled) error {
 		}
 		if a.position = j.silent(a, states, first, last); a.position < 0 {
 			m := states[min(first, len(states)-1)].clone()
-			return fmt.Errorf("without a write, between version %d and %d of %d with events: %v; the model says %q first; %+v",
-				first, last, len(writes), a, m.decides(a, a.from, coin{}), m)
+			verdict := m.decides(a, a.from, coin{})
+			var near strings.Builder
+			for _, w := range writes[max(0, first-8):min(last+2, len(writes))] {
+				fmt.Fprintf(&near, "\n        version %d: %v at %v, behind: %t, of %v to %v: %v", w.number, w.what(), w.at, w.behind, w.by.from, w.by.to, w.by)
+			}
+			return fmt.Errorf("without a write, between version %d and %d of %d with events, from %v to %v: %v; the model says %q first; %+v%s",
+				first, last, len(writes), a.from, a.to, a, verdict, m, &near)
 		}
 	}
 	return nil
 }
 
 func (m *modelled) String() string {
-	return fmt.Sprintf("epoch %d, spent %v", m.epoch, m.spent)
+	return fmt.Sprintf("epoch %d, %d failures, locked until %v, %d spent", m.epoch, m.failures, m.lockedUntil, len(m.spent))
 }
 
 func (j *journal) silent(a *attempt, states []*modelled, first, last int) int {
