@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/dynamostore/itemsize"
 )
 
 // lineTable has a line for each unit: how much, and for how much, the dearest first.
@@ -90,7 +91,7 @@ func (s *till) monthTable(told string) string {
 	if err != nil {
 		s.w.tb.Fatal(err)
 	}
-	accounts := (100 + itemSize(account.Item)) * 1e6 / gigabyte
+	accounts := float64(100+itemsize.Of(account.Item)) * 1e6 / gigabyte
 	var b strings.Builder
 	fmt.Fprintf(&b, "| what | how many | USD a month |\n|---|---:|---:|\n")
 	for _, row := range []struct {

@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
+	"github.com/nightlatch/nightlatch/pkg/dynamostore/itemsize"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
@@ -206,34 +206,7 @@ func (s *till) stored() (bytes float64) {
 		s.w.tb.Fatal(err)
 	}
 	for _, item := range out.Items {
-		bytes += 100 + itemSize(item)
+		bytes += 100 + float64(itemsize.Of(item))
 	}
 	return bytes
-}
-
-func itemSize(item map[string]types.AttributeValue) (bytes float64) {
-	for name, value := range item {
-		bytes += float64(len(name)) + attributeSize(value)
-	}
-	return bytes
-}
-
-func attributeSize(value types.AttributeValue) float64 {
-	switch v := value.(type) {
-	case *types.AttributeValueMemberS:
-		return float64(len(v.Value))
-	case *types.AttributeValueMemberN:
-		return math.Ceil(float64(len(v.Value))/2) + 1
-	case *types.AttributeValueMemberB:
-		return float64(len(v.Value))
-	case *types.AttributeValueMemberM:
-		return 3 + float64(len(v.Value)) + itemSize(v.Value)
-	case *types.AttributeValueMemberL:
-		bytes := 3 + float64(len(v.Value))
-		for _, one := range v.Value {
-			bytes += attributeSize(one)
-		}
-		return bytes
-	}
-	return 1
 }

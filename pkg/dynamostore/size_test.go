@@ -11,45 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	pquerna "github.com/pquerna/otp"
 	otp "github.com/pquerna/otp/totp"
 
+	"github.com/nightlatch/nightlatch/pkg/dynamostore/itemsize"
 	"github.com/nightlatch/nightlatch/pkg/keyring"
 	"github.com/nightlatch/nightlatch/pkg/totp"
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
-
-// size is what an item counts for, in bytes ("DynamoDB item sizes and formats" in the DynamoDB Developer Guide).
-func size(i item) int {
-	n := 0
-	for name, v := range i {
-		n += len(name) + sizeOf(v)
-	}
-	return n
-}
-
-func sizeOf(v types.AttributeValue) int {
-	switch v := v.(type) {
-	case *types.AttributeValueMemberS:
-		return len(v.Value)
-	case *types.AttributeValueMemberN: // a byte for two digits, and one more
-		return (len(v.Value)+1)/2 + 1
-	case *types.AttributeValueMemberB:
-		return len(v.Value)
-	case *types.AttributeValueMemberBOOL, *types.AttributeValueMemberNULL:
-		return 1
-	case *types.AttributeValueMemberL:
-		n := 3
-		for _, element := range v.Value {
-			n += 1 + sizeOf(element)
-		}
-		return n
-	case *types.AttributeValueMemberM:
-		return 3 + len(v.Value) + size(v.Value)
-	}
-	panic(fmt.Sprintf("an attribute of type %T", v))
-}
 
 // user is one person on the way through the service.
 type user struct {
@@ -251,9 +220,9 @@ func mustBeOneUnit(t *testing.T, s *Store, id twofactor.UserID) {
 		t.Fatal(err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(stored)) {
-		t.Logf("%4d %s", len(name)+sizeOf(stored[name]), name)
+		t.Logf("%4d %s", itemsize.Of(item{name: stored[name]}), name)
 	}
-	n := size(stored)
+	n := itemsize.Of(stored)
 	t.Logf("%4d bytes", n)
 	if n >= 1024 {
 		t.Error("1024 or more")
