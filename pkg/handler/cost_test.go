@@ -2,42 +2,100 @@ package handler_test
 
 import (
 	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
+
+	"github.com/nightlatch/nightlatch/pkg/needs"
+	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// TestCost counts what every operation takes of DynamoDB and of the key-encryption key, from a warm function, for a
-// typical account. `go test -v -run Cost ./pkg/handler` prints the table.
+// TestCost counts what every operation takes of DynamoDB and of the key-encryption key, from a warm function, and how large the
+// account's item is afterwards: for a typical account, and for one about as large as it may become. make bench prints the table,
+// and docs/proof.md has some of its rows, which must be what is counted.
 func TestCost(t *testing.T) {
 	t.Parallel()
-	m := newMeter(t)
+	m, told := newMeter(t), toldCosts(t)
 	var table strings.Builder
-	columns := tabwriter.NewWriter(&table, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(columns, "reads\twrites\tRRU\tWRU\tKEK\t")
 	for _, c := range costs {
-		s := m.scene(t, c.policy)
-		r := c.prepare(s)
-		if c.meanwhile != nil {
-			c.meanwhile(m, s)
+		took, bytes := [2]cost{}, [2]int{}
+		for i, longest := range []bool{false, true} {
+			if longest && told[c.name] == "" && !testing.Verbose() {
+				continue // to be done sooner
+			}
+			s := m.scene(t, c.policy, longest)
+			r := c.prepare(s)
+			if longest {
+				m.fills(s, r)
+			}
+			if c.meanwhile != nil {
+				c.meanwhile(m, s)
+			}
+			before := m.spent()
+			a := s.take(r)
+			took[i], bytes[i] = m.since(before), m.itemSize(s)
+			if code := a.str("code"); code != c.code || (code == "") != (a.Status/100 == 2) {
+				t.Errorf("%s: answered %d %s", c.name, a.Status, a.Text)
+			}
+			want := c.want
+			want.trips = want.reads + want.writes // never two at once
+			if longest {
+				want.readUnits, want.writeUnits = took[i].readUnits, took[i].writeUnits
+			}
+			if took[i] != want {
+				t.Errorf("%s: took %+v, want %+v", c.name, took[i], want)
+			}
 		}
-		before := m.spent()
-		a := s.do(r.who, r.route, r.body)
-		got := m.since(before)
-		if code := a.str("code"); code != c.code || (code == "") != (a.Status/100 == 2) {
-			t.Errorf("%s: answered %d %s", c.name, a.Status, a.Text)
+		row := fmt.Sprintf("| %s | %g | %g | %d | %d | %g | %g | %d |\n", c.name, took[0].readUnits, took[0].writeUnits, took[0].trips, bytes[0],
+			took[1].readUnits, took[1].writeUnits, bytes[1])
+		table.WriteString(row)
+		if told[c.name] != "" && !sameCost(told[c.name], row) {
+			t.Errorf("docs/proof.md has another row than is counted:\n%swant\n%s", told[c.name], row)
 		}
-		if got != c.want {
-			t.Errorf("%s: took %+v, want %+v", c.name, got, c.want)
-		}
-		fmt.Fprintf(columns, "%d\t%d\t%g\t%g\t%d\t  %s\n", got.reads, got.writes, got.readUnits, got.writeUnits, got.kek, c.name)
+		delete(told, c.name)
 	}
-	columns.Flush()
-	t.Logf("what a request takes:\n%s", table.String())
+	t.Logf("on %s/%s, %d processors, %s, DynamoDB Local %s:\n| what | RRU | WRU | round trips | item, bytes | RRU, largest | WRU | item, bytes |\n"+
+		"|---|---:|---:|---:|---:|---:|---:|---:|\n%s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), needs.DynamoDBLocalVersion, &table)
+	for _, row := range told {
+		t.Errorf("docs/proof.md has a row for what is not counted:\n%s", row)
+	}
 	if m.kek.used.Load() == 0 {
 		t.Error("not even loading the keys used the key-encryption key: it is not counted")
 	}
+}
+
+// toldCosts are the rows of docs/proof.md, by what they are about.
+func toldCosts(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- units -->\n")
+	table, _, _ := strings.Cut(rest, "<!-- end -->\n")
+	rows := map[string]string{}
+	for row := range strings.Lines(table) {
+		rows[strings.TrimSpace(strings.Split(row, "|")[1])] = row
+	}
+	delete(rows, "what")
+	delete(rows, "---")
+	if len(rows) < 20 {
+		t.Fatalf("docs/proof.md has %d rows only", len(rows))
+	}
+	return rows
+}
+
+// sameCost says whether two rows are the same, but for a few bytes of an item: an id is a number of more digits or of fewer.
+func sameCost(a, b string) bool {
+	return slices.EqualFunc(strings.Split(a, " | "), strings.Split(b, " | "), func(x, y string) bool {
+		m, _ := strconv.Atoi(strings.TrimRight(x, " |\n"))
+		n, _ := strconv.Atoi(strings.TrimRight(y, " |\n"))
+		return x == y || m > 100 && max(m-n, n-m) <= 8
+	})
 }
 
 var (
@@ -46,8 +104,14 @@ var (
 	decided = cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 1}
 	// noted is decided, and a row in the history.
 	noted = cost{reads: 1, writes: 2, readUnits: 1, writeUnits: 2}
-	// indexed is decided for an account that begins or ends to wait for something: the index has a write of its own.
-	indexed = cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 2}
+	// twice is decided, and a look at the history or at what has become of the account.
+	twice = cost{reads: 2, writes: 1, readUnits: 2, writeUnits: 1}
+	// larger is decided for an account that has more than 1 KB before or after.
+	larger = cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 2}
+	// indexed is decided for an account that begins or ends to wait for something: the index has a write of its own. Waiting for
+	// something else takes two.
+	indexed       = cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 2}
+	largerIndexed = cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 3}
 )
 
 // costs has every operation, and what it takes; and the code of its answer, if it is refused.
@@ -74,7 +138,7 @@ var costs = []struct {
 		return s.atWrongVerify()
 	}},
 	{name: "verify, wrong code that locks and suspends", policy: fragile, code: "invalid_code", prepare: (*scene).atWrongVerify, want: decided},
-	{name: "verify, code of a phone whose clock is off", policy: standard, code: "invalid_code", want: decided, prepare: func(s *scene) request {
+	{name: "verify, code of a phone whose clock is off", policy: standard, code: "invalid_code", want: larger, prepare: func(s *scene) request {
 		return s.signIn("totp", s.phone.codeAt(s.clock().Add(4*time.Minute)))
 	}},
 	{name: "verify, right code while locked", policy: standard, code: "locked", want: nothingCompared, prepare: func(s *scene) request {
@@ -104,8 +168,8 @@ var costs = []struct {
 		want: cost{reads: 1, writes: 2, readUnits: 1, writeUnits: 1}},
 	{name: "verify, answer to the write lost", policy: standard, prepare: (*scene).atVerify,
 		meanwhile: func(m *meter, _ *scene) { m.wire.lose = true }, want: cost{reads: 1, writes: 2, readUnits: 1}},
-	{name: "verify, backup code, reissued", policy: standard, prepare: backupSignInAgain, want: decided},
-	{name: "verify, backup code, reissued, sent again", policy: standard, want: decided,
+	{name: "verify, backup code, reissued", policy: standard, prepare: backupSignInAgain, want: larger},
+	{name: "verify, backup code, reissued, sent again", policy: standard, want: larger,
 		prepare: func(s *scene) request { return s.after(backupSignInAgain(s)) }},
 	{name: "verify, backup code that turns 2FA off", policy: mirox, prepare: backupSignInAgain, want: decided},
 	{name: "verify, backup code that is not replaced", policy: midphase, prepare: backupSignInAgain, want: decided},
@@ -133,7 +197,7 @@ var costs = []struct {
 	{name: "backup-code", policy: standard, want: decided, prepare: func(s *scene) request {
 		return request{s.session().key(someKey), "POST /v1/backup-code", body("code", s.phone.code())}
 	}},
-	{name: "backup-code with a grant", policy: standard, want: decided, prepare: func(s *scene) request {
+	{name: "backup-code with a grant", policy: standard, want: larger, prepare: func(s *scene) request {
 		return request{s.session().key(someKey), "POST /v1/backup-code", body("grant", s.grantAgain())}
 	}},
 	{name: "backup-code, wrong code", policy: standard, code: "invalid_code", want: decided, prepare: func(s *scene) request {
@@ -176,8 +240,7 @@ var costs = []struct {
 	{name: "replace with a code", policy: standard, want: indexed, prepare: func(s *scene) request {
 		return request{s.session().key(someKey), "POST /v1/enroll", body("code", s.phone.code())}
 	}},
-	// With two secrets and a sign-in of just now in it, the item is larger than 1 KB.
-	{name: "replace with a grant", policy: standard, want: cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 3}, prepare: func(s *scene) request {
+	{name: "replace with a grant", policy: standard, want: largerIndexed, prepare: func(s *scene) request {
 		return request{s.session().key(someKey), "POST /v1/enroll", body("grant", s.grantAgain())}
 	}},
 	{name: "replace, confirm", policy: standard, want: indexed, prepare: func(s *scene) request {
@@ -185,7 +248,7 @@ var costs = []struct {
 		r.who = r.who.key(someKey)
 		return r
 	}},
-	{name: "verify while a replacement is pending", policy: standard, want: decided, prepare: func(s *scene) request {
+	{name: "verify while a replacement is pending", policy: standard, want: larger, prepare: func(s *scene) request {
 		s.confirmReplacement()
 		s.wind(nextCode)
 		return s.atVerify()
@@ -209,66 +272,48 @@ var costs = []struct {
 	{name: "event password_changed", policy: standard, want: decided, prepare: saw("password_changed")},
 	{name: "event address_changed", policy: standard, want: decided, prepare: saw("address_changed", "email", "alice@example.org")},
 	{name: "event deleted", policy: standard, want: decided, prepare: saw("deleted")},
-}
 
-// fragile locks and suspends after one wrong code.
-const fragile = `{"max_failures":1,"monthly_failures":1}`
+	{name: "history, 50 rows", policy: standard, want: cost{reads: 1, readUnits: 5}, prepare: func(s *scene) request {
+		for range 50 {
+			s.after(saw("login")(s))
+		}
+		return request{s.session().asking(map[string]string{"limit": "50"}), "GET /v1/history", ""}
+	}},
+	{name: "keys for hosts", policy: standard, want: nothingCompared, prepare: func(*scene) request {
+		return request{anyone, "GET /.well-known/jwks.json", ""}
+	}},
 
-const someKey = "0123456789abcdef0123456789abcdef"
+	{name: "reset-request", policy: standard, want: largerIndexed, prepare: (*scene).atReset},
+	{name: "reset/show", policy: standard, want: nothingCompared, prepare: func(s *scene) request {
+		s.after(s.atReset())
+		return s.atLink("POST /v1/reset/show", twofactor.LinkIdentity)
+	}},
+	{name: "reset/identity", policy: standard, want: cost{reads: 2, writes: 1, readUnits: 2, writeUnits: 2}, prepare: (*scene).atIdentity},
+	{name: "webhook, identity passed", policy: standard, want: cost{reads: 2, writes: 1, readUnits: 2, writeUnits: 4}, prepare: (*scene).atHint},
+	{name: "review", policy: standard, want: twice, prepare: func(s *scene) request {
+		r := s.atDecision()
+		return request{r.who, "GET /v1/reviews/{id}", ""}
+	}},
+	{name: "review, approved", policy: standard, want: cost{reads: 1, writes: 1, readUnits: 1, writeUnits: 4}, prepare: (*scene).atDecision},
+	{name: "verify, reset link that turns 2FA off", policy: standard, want: largerIndexed, prepare: func(s *scene) request {
+		s.after(s.atDecision())
+		s.wind(8 * 24 * time.Hour)
+		challenge := s.tells().str("challenge")
+		return request{anyone, "POST /v1/verify", body("challenge", challenge, "method", "reset_link", "code", s.recovery.link(s.user, twofactor.LinkSignIn))}
+	}},
+	{name: "reset/cancel", policy: standard, want: largerIndexed, prepare: func(s *scene) request {
+		s.after(s.atReset())
+		return s.atLink("POST /v1/reset/cancel", twofactor.LinkCancel)
+	}},
+	{name: "reset, canceled in a session", policy: standard, want: largerIndexed, prepare: func(s *scene) request {
+		s.after(s.atReset())
+		return request{s.session(), "DELETE /v1/reset", ""}
+	}},
 
-func (s *scene) atVerify() request { return s.with("totp", s.phone.code()) }
-
-func (s *scene) atWrongVerify() request { return s.with("totp", s.phone.wrong()) }
-
-func (s *scene) atWrongBackup() request { return s.with("backup_code", "AAAAA-AAAAA-AAA") }
-
-func (s *scene) atCheck() request {
-	return request{s.session(), "POST /v1/check", body("code", s.phone.code())}
-}
-
-func (s *scene) atDisable() request {
-	return request{s.session().key(someKey), "POST /v1/disable", body("code", s.phone.code())}
-}
-
-func backupSignInAgain(s *scene) request { return s.with("backup_code", s.backup) }
-
-// with is at the sign-in with a code, for which the host has told nothing new.
-func (s *scene) with(method, code string) request {
-	s.challenge = s.tells().str("challenge")
-	return request{anyone, "POST /v1/verify", body("challenge", s.challenge, "method", method, "code", code)}
-}
-
-// grantAgain is the grant of a sign-in with the backup code.
-func (s *scene) grantAgain() string {
-	r := backupSignInAgain(s)
-	s.grant = s.do(r.who, r.route, r.body).str("grant")
-	return s.grant
-}
-
-// insists has 2FA off, and a host that demands it.
-func (s *scene) insists() {
-	s.after(s.atDisable())
-	s.deps.Service.Policy.Enforcement = "required"
-	s.challenge = s.tells().str("challenge")
-}
-
-// after sends a request, whatever it is answered, and returns it.
-func (s *scene) after(r request) request {
-	s.do(r.who, r.route, r.body)
-	return r
-}
-
-// fail has codes fail.
-func (s *scene) fail(times int) {
-	for range times {
-		s.after(request{s.session(), "POST /v1/check", body("code", s.phone.wrong())})
-	}
-}
-
-// saw is at the report of a host.
-func saw(what string, more ...string) func(*scene) request {
-	return func(s *scene) request {
-		event := append([]string{"type", what, "ip", here, "user_agent", longAgent}, more...)
-		return request{host().to(s.user), "POST /v1/users/{user}/events", body(event...)}
-	}
+	{name: "admin unlock", policy: standard, want: twice, prepare: func(s *scene) request {
+		s.fail(5)
+		return s.order("unlock")
+	}},
+	{name: "admin remove_authenticator", policy: standard, want: twice, prepare: func(s *scene) request { return s.order("remove_authenticator") }},
+	{name: "admin export", policy: standard, want: cost{reads: 2, readUnits: 2}, prepare: func(s *scene) request { return s.order("export") }},
 }

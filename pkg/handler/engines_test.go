@@ -65,11 +65,16 @@ func newTables(t testing.TB) dynamostore.Tables {
 // openTables is a store in them, which are reached through client. It has time: this machine may be busy.
 func openTables(t testing.TB, tables dynamostore.Tables, client dynamodb.HTTPClient) *dynamostore.Store {
 	t.Helper()
-	cfg := aws.Config{
+	return dynamostore.New(local(t), tables, func(o *dynamodb.Options) { o.HTTPClient = client }, dynamostore.Patient)
+}
+
+// local is how a DynamoDB on this machine is reached.
+func local(t testing.TB) aws.Config {
+	t.Helper()
+	return aws.Config{
 		Region: "eu-central-1", BaseEndpoint: aws.String(needs.DynamoDBLocal(t)),
 		Credentials: credentials.NewStaticCredentialsProvider("local", "local", ""),
 	}
-	return dynamostore.New(cfg, tables, func(o *dynamodb.Options) { o.HTTPClient = client }, dynamostore.Patient)
 }
 
 func withKeys(t testing.TB, store engine) engine {

