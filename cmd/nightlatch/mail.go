@@ -32,8 +32,13 @@ type letter struct {
 type inbox struct {
 	path string
 	now  func() time.Time
+
 	mu   sync.Mutex
 	all  []letter // newest first
+	sent int      // since the start
+
+	writing sync.Mutex
+	written int // of those sent
 }
 
 func openInbox(path string, now func() time.Time) (*inbox, error) {
@@ -55,12 +60,26 @@ func openInbox(path string, now func() time.Time) (*inbox, error) {
 func (b *inbox) send(_ context.Context, to string, m mail.Message, tags map[string]string) error {
 	id := twofactor.NewDigest("letter", to, m.Subject, tags[mail.TagEvent], tags[mail.TagTo]).String()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if slices.ContainsFunc(b.all, func(l letter) bool { return l.ID == id }) {
+	if !slices.ContainsFunc(b.all, func(l letter) bool { return l.ID == id }) {
+		l := letter{ID: id, At: b.now().UTC().Truncate(time.Millisecond), To: []string{to}, Subject: m.Subject, Text: m.Text, HTML: m.HTML}
+		b.all = append([]letter{l}, b.all[:min(len(b.all), keptMails-1)]...)
+		b.sent++
+	}
+	sent := b.sent
+	b.mu.Unlock()
+	return b.write(sent)
+}
+
+// write returns when so many of those sent are in the file. What many send at the same moment is written at once.
+func (b *inbox) write(sent int) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if b.written >= sent {
 		return nil
 	}
-	l := letter{ID: id, At: b.now().UTC().Truncate(time.Millisecond), To: []string{to}, Subject: m.Subject, Text: m.Text, HTML: m.HTML}
-	all := append([]letter{l}, b.all[:min(len(b.all), keptMails-1)]...)
+	b.mu.Lock()
+	all, sent := b.all, b.sent
+	b.mu.Unlock()
 	content, err := json.Marshal(all)
 	if err != nil {
 		return err
@@ -68,7 +87,7 @@ func (b *inbox) send(_ context.Context, to string, m mail.Message, tags map[stri
 	if err := replacePrivate(b.path, content); err != nil {
 		return err
 	}
-	b.all = all
+	b.written = sent
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,37 @@ func TestInbox(t *testing.T) {
 	}
 	if _, err := openInbox(path, time.Now); err == nil || !strings.Contains(err.Error(), "remove it for an empty one") {
 		t.Errorf("a damaged inbox: %v", err)
+	}
+}
+
+// TestInboxAtOnce: what is sent at the same moment is in the file when each of them returns, and what could not be written is
+// written when it is sent again.
+func TestInboxAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(dir, "mail.json")
+	b, err := openInbox(path, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(n int) error {
+		return b.send(t.Context(), "a@example.com", mail.Message{Subject: fmt.Sprint("mail ", n)}, nil)
+	}
+	if err := send(0); err == nil {
+		t.Error("sent without a directory to write to")
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	together(50, 50, func(n int) {
+		err := send(n)
+		again, failed := openInbox(path, time.Now)
+		if err != nil || failed != nil || !slices.ContainsFunc(again.list(), func(l letter) bool { return l.Subject == fmt.Sprint("mail ", n) }) {
+			t.Errorf("mail %d is not in the file: %v, %v", n, err, failed)
+		}
+	})
+	if n := len(b.list()); n != 50 {
+		t.Errorf("%d mails", n)
 	}
 }
 
