@@ -80,48 +80,52 @@ func (c *connection) send(q call) ([]byte, error) {
 	return body, nil
 }
 
-// together has each connection send its calls, and hands every answer to take, if there is one. It returns how long
-// each call took, and how long they all took.
-func together(host string, each [][]call, take func(client, i int, body []byte)) (took []time.Duration, all time.Duration, err error) {
-	connections := make([]*connection, len(each))
+// atOnce has clients do something, each on a connection of its own, and returns how long it took.
+func atOnce(host string, clients int, do func(client int, c *connection) error) (lasted time.Duration, err error) {
+	connections := make([]*connection, clients)
 	for i := range connections {
 		if connections[i], err = connect(host); err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 		defer connections[i].close()
 	}
-	times := make([][]time.Duration, len(each))
-	errs := make([]error, len(each))
+	errs := make([]error, clients)
 	var wait sync.WaitGroup
 	begun := time.Now()
-	for client, calls := range each {
-		wait.Go(func() {
-			times[client] = make([]time.Duration, 0, len(calls))
-			for i, q := range calls {
-				sent := time.Now()
-				body, err := connections[client].send(q)
-				if err != nil {
-					errs[client] = err
-					return
-				}
-				times[client] = append(times[client], time.Since(sent))
-				if take != nil {
-					take(client, i, body)
-				}
-			}
-		})
+	for client, c := range connections {
+		wait.Go(func() { errs[client] = do(client, c) })
 	}
 	wait.Wait()
-	all = time.Since(begun)
+	lasted = time.Since(begun)
 	for _, err := range errs {
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 	}
-	return slices.Concat(times...), all, nil
+	return lasted, nil
 }
 
-// quantile of sorted times, of which there are some.
-func quantile(took []time.Duration, q float64) time.Duration {
-	return took[int(q*float64(len(took)-1))]
+// together has each connection send its calls, and hands every answer to take, if there is one. It returns how long
+// each call took, and how long they all took.
+func together(host string, each [][]call, take func(client, i int, body []byte)) (took []time.Duration, lasted time.Duration, err error) {
+	times := make([][]time.Duration, len(each))
+	lasted, err = atOnce(host, len(each), func(client int, c *connection) error {
+		times[client] = make([]time.Duration, 0, len(each[client]))
+		for i, q := range each[client] {
+			sent := time.Now()
+			body, err := c.send(q)
+			if err != nil {
+				return err
+			}
+			times[client] = append(times[client], time.Since(sent))
+			if take != nil {
+				take(client, i, body)
+			}
+		}
+		return nil
+	})
+	return slices.Concat(times...), lasted, err
 }
+
+// quantile of what is sorted, of which there is some.
+func quantile[T any](sorted []T, q float64) T { return sorted[int(q*float64(len(sorted)-1))] }

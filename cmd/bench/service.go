@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,24 @@ func (s *service) load(accounts int) error {
 			progress("%d of %d accounts, %.0f/s", s.accounts, accounts, float64(s.accounts)/time.Since(begun).Seconds())
 		}
 	}
+	if late := s.settle(); late > 10*time.Second {
+		progress("the history and the mails of it took %.0f s more", late.Seconds())
+	}
 	return nil
+}
+
+// settle returns when the server has nothing left to do, and how long that took.
+func (s *service) settle() time.Duration {
+	const pause = 250 * time.Millisecond
+	begun := time.Now()
+	for busy, before := time.Now(), s.cpu(); ; before = s.cpu() {
+		if time.Sleep(pause); s.cpu()-before > pause/10 {
+			busy = time.Now()
+		}
+		if time.Since(busy) > 4*pause {
+			return max(0, busy.Sub(begun))
+		}
+	}
 }
 
 // deal gives n calls to clients, in turn.
@@ -99,60 +117,124 @@ func (s *service) tomorrow() (totp.Step, error) {
 	return next, nil
 }
 
-// portion is how many accounts sign in before others do: not too many for one client while their codes are good.
-const portion = 1000
+// portion is how many accounts sign in before others do: not too many while their codes are good.
+func (s *service) portion(clients int) int { return min(1000, 100*clients, s.accounts) }
 
 // codesEach is how many codes an account has that are good at the same time: of the step before, of now and of the next.
 const codesEach = 3
 
-// verifications returns sign-ins of accounts from all over the file, each with three codes, in their order if they are right. The
+// attempt is the nth code of an account.
+type attempt struct{ account, nth int }
+
+// draw returns the attempts of each client, for accounts from all over the file, the same until drawn is another number. An
+// account belongs to one client, which sends its codes one after the other.
+func (s *service) draw(clients int) [][]attempt {
+	n := s.portion(clients)
+	apart := s.accounts / n
+	attempts := make([][]attempt, clients)
+	for i := range n {
+		for nth := range codesEach {
+			attempts[i%clients] = append(attempts[i%clients], attempt{i*apart + s.drawn*7919%apart, nth})
+		}
+	}
+	return attempts
+}
+
+// challenge asks for one, as a host does once the password was right.
+func (s *service) challenge(account int) call {
+	return post(s.host, "/v1/challenges", http.Header{"Authorization": {"Bearer " + s.key}},
+		jsonOf(object{"user_id": user(account), "nonce": "n", "expect": "enabled"}), 200)
+}
+
+// verify sends a code for the challenge in an answer.
+func (s *service) verify(answer []byte, code string, want int) call {
+	var offer struct {
+		Challenge string `json:"challenge"`
+	}
+	if err := json.Unmarshal(answer, &offer); err != nil {
+		panic(err) // it would have another status
+	}
+	return post(s.host, "/v1/verify", http.Header{"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64)"}},
+		jsonOf(object{"challenge": offer.Challenge, "method": "totp", "code": code}), want)
+}
+
+// verifications returns codes of accounts from all over the file, three of each, in their order if they are right. The
 // challenges are there already.
 func (s *service) verifications(clients int, right bool) ([][]call, error) {
 	step, err := s.tomorrow()
 	if err != nil {
 		return nil, err
 	}
-	drawn := make([]int, min(portion, s.accounts))
-	s.drawn++
-	for i := range drawn {
-		apart := s.accounts / len(drawn)
-		drawn[i] = i*apart + s.drawn*7919%apart
+	if right {
+		s.drawn++ // wrong ones are for the same accounts: what they add up to ends with the next right one
 	}
-	// An account belongs to one client, which sends its codes one after the other.
-	type attempt struct{ account, nth int }
-	attempts := make([][]attempt, clients)
-	for i, account := range drawn {
-		for nth := range codesEach {
-			attempts[i%clients] = append(attempts[i%clients], attempt{account, nth})
-		}
-	}
-	header := http.Header{"Authorization": {"Bearer " + s.key}}
+	attempts := s.draw(clients)
 	each := make([][]call, clients)
 	for client := range attempts {
 		for _, a := range attempts[client] {
-			each[client] = append(each[client], post(s.host, "/v1/challenges", header,
-				jsonOf(object{"user_id": user(a.account), "nonce": "n", "expect": "enabled"}), 200))
+			each[client] = append(each[client], s.challenge(a.account))
 		}
 	}
 	_, _, err = together(s.host, each, func(client, i int, body []byte) {
-		var offer struct {
-			Challenge string `json:"challenge"`
-		}
-		if err := json.Unmarshal(body, &offer); err != nil {
-			panic(err) // it would have another status
-		}
 		a := attempts[client][i]
-		code, want := rightCode(a.account, step-1+totp.Step(a.nth)), 200
-		if !right {
-			code, want = wrongCode(a.account, step, a.nth), 422
+		if right {
+			each[client][i] = s.verify(body, rightCode(a.account, step-1+totp.Step(a.nth)), 200)
+		} else {
+			each[client][i] = s.verify(body, wrongCode(a.account, step, a.nth), 422)
 		}
-		each[client][i] = post(s.host, "/v1/verify", http.Header{"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64)"}},
-			jsonOf(object{"challenge": offer.Challenge, "method": "totp", "code": code}), want)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("challenges: %w", err)
 	}
 	return each, nil
+}
+
+// sustained is what whole sign-ins come to.
+type sustained struct {
+	perSecond float64
+	p50, p99  time.Duration
+	cpu       time.Duration // of the server, for one, with its two rows in the history
+	late      time.Duration // how much longer than the answers the history took
+}
+
+// signIns has clients sign in for so long: each asks for a challenge and sends the code for it.
+func (s *service) signIns(clients int, long time.Duration) (f sustained, err error) {
+	s.settle()
+	begun, cpu := time.Now(), s.cpu()
+	var took []time.Duration
+	for time.Since(begun) < long {
+		step, err := s.tomorrow()
+		if err != nil {
+			return f, err
+		}
+		s.drawn++
+		attempts, times := s.draw(clients), make([][]time.Duration, clients)
+		if _, err := atOnce(s.host, clients, func(client int, c *connection) error {
+			for _, a := range attempts[client] {
+				code, first := rightCode(a.account, step-1+totp.Step(a.nth)), s.challenge(a.account)
+				sent := time.Now()
+				answer, err := c.send(first)
+				if err == nil {
+					_, err = c.send(s.verify(answer, code, 200))
+				}
+				if err != nil {
+					return err
+				}
+				times[client] = append(times[client], time.Since(sent))
+			}
+			return nil
+		}); err != nil {
+			return f, err
+		}
+		took = append(took, slices.Concat(times...)...)
+	}
+	lasted := time.Since(begun)
+	f.late = s.settle()
+	slices.Sort(took)
+	n := len(took)
+	f.perSecond, f.p50, f.p99 = float64(n)/(lasted+f.late).Seconds(), quantile(took, 0.5), quantile(took, 0.99)
+	f.cpu = (s.cpu() - cpu) / time.Duration(n)
+	return f, nil
 }
 
 func rightCode(account int, step totp.Step) string {
