@@ -608,7 +608,7 @@ func (m *modelled) confirm(o *operation) string {
 	switch p := m.pending; {
 	case p == nil:
 		return string(api.CodeEnrollmentExpired)
-	case p.id == "" && p.op.ids[o.enrolment] && !(p.again && m.coin.other): // its first answer was lost, a later one was not
+	case p.id == "" && p.op.ids[o.enrolment] && (!p.again || !m.coin.other): // its first answer was lost, a later one was not
 		p.id = o.enrolment
 	case p.id != o.enrolment:
 		return string(api.CodeEnrollmentReplaced)
