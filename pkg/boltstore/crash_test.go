@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 }
 
 func child(do, path string) {
-	if do == "limited" {
+	switch call, unsynced := strings.CutPrefix(do, "without-"); {
+	case unsynced:
+		withoutSync(call, path)
+		return
+	case do == "limited":
 		limitFileSize(1 << 20)
 	}
 	s, err := Open(path)
