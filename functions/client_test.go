@@ -72,6 +72,9 @@ type caller struct {
 
 var anyone = caller{}
 
+// address is a user's. No part of it is the user's id, which logs may have.
+func address(user string) string { return user + ".smith@example.com" }
+
 // session is a user who has signed in a moment ago, by a token such as Cognito's.
 func session(user string) caller {
 	at := strconv.FormatInt(time.Now().Unix(), 10)
@@ -86,7 +89,7 @@ func session(user string) caller {
 // reviewer is somebody of the reviewers' group who has signed in a moment ago, with 2FA.
 func reviewer(name string) caller {
 	who := session(name)
-	maps.Copy(who.authorizer.JWT.Claims, map[string]string{"cognito:groups": "[reviewers]", "amr": "[pwd mfa]", "email": name + "@example.com"})
+	maps.Copy(who.authorizer.JWT.Claims, map[string]string{"cognito:groups": "[reviewers]", "amr": "[pwd mfa]", "email": address(name)})
 	return who
 }
 
@@ -141,7 +144,10 @@ func event(route, body string) events.APIGatewayV2HTTPRequest {
 func (c *client) do(who caller, route, body string) answer {
 	c.tb.Helper()
 	e := event(route, body)
-	e.RequestContext.Authorizer = who.authorizer
+	if e.RequestContext.Authorizer = who.authorizer; who.authorizer != nil { // which has taken it, and hands it on
+		e.Headers["authorization"] = "Bearer " + rand.Text()
+	}
+	e.Cookies = []string{"session=" + rand.Text()}
 	if strings.Contains(e.RawPath, "{id}") {
 		e.PathParameters = map[string]string{"id": who.id}
 		e.RawPath = strings.ReplaceAll(e.RawPath, "{id}", who.id)
@@ -221,7 +227,7 @@ func (c *client) want(who caller, route, body string, status int, code string) a
 func (c *client) challenge(user string) answer {
 	c.tb.Helper()
 	return c.want(host(""), "POST /v1/challenges",
-		`{"user_id":"`+user+`","email":"`+user+`@example.com","nonce":"n-`+user+`","amr":["pwd"],"ip":"198.51.100.1"}`, 200, "")
+		`{"user_id":"`+user+`","email":"`+address(user)+`","nonce":"n-`+user+`","amr":["pwd"],"ip":"198.51.100.1"}`, 200, "")
 }
 
 // signIn is a whole sign-in, as far as the assertion, whose claims it returns.

@@ -68,7 +68,7 @@ func (c *client) mainJob() {
 	c.want(session("alice"), "POST /v1/enroll", `{}`, 200, "")
 	c.want(session("alice"), "DELETE /v1/enroll", "", 204, "")
 	begun := c.want(session("alice"), "POST /v1/enroll", `{}`, 200, "")
-	if uri := begun.str("otpauth_uri"); !strings.Contains(uri, url.QueryEscape("alice@example.com")) {
+	if uri := begun.str("otpauth_uri"); !strings.Contains(uri, url.QueryEscape(address("alice"))) {
 		c.tb.Errorf("the app would not show the account's name: %s", uri)
 	}
 	first, _ := c.setUp("alice", begun)

@@ -135,7 +135,7 @@ func (c *client) mailed(purpose string) string {
 // ask asks for a recovery, from a sign-in in which the host has told who the user is.
 func (c *client) ask(user string) answer {
 	c.tb.Helper()
-	challenge := c.want(host(""), "POST /v1/challenges", `{"user_id":"`+user+`","email":"`+user+`@example.com","nonce":"n-`+user+
+	challenge := c.want(host(""), "POST /v1/challenges", `{"user_id":"`+user+`","email":"`+address(user)+`","nonce":"n-`+user+
 		`","amr":["pwd"],"ip":"198.51.100.1","subject":{"name":"Sam Sample","birthdate":"1990-01-31"}}`, 200, "")
 	return c.want(anyone, "POST /v1/reset-request", object("challenge", challenge.str("challenge")), 202, "")
 }

@@ -1,6 +1,7 @@
 package functions_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,61 +20,14 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-// members are those of requests and answers that are nobody else's business.
-var members = []string{
-	"code", "challenge", "token", "grant", "email", "email_hint", "label", "name", "birthdate", "phone", "manual_secret", "otpauth_uri",
-	"qr_svg", "qr_png", "backup_code", "assertion", "url", "on_file", "verified", "note",
-}
-
-// secrets are what no log may have: by what it is, what it says.
-type secrets map[string]string
-
-func (s secrets) add(what, text string) {
-	if len(text) >= 6 {
-		s[text] = what
-	}
-}
-
-// walk adds what is in a body of JSON.
-func (s secrets) walk(name string, value any) {
-	switch v := value.(type) {
-	case string:
-		if slices.Contains(members, name) {
-			s.add(name, v)
-			s.add(name, strings.ReplaceAll(v, "-", ""))
-		}
-	case []any:
-		for _, one := range v {
-			s.walk(name, one)
-		}
-	case map[string]any:
-		for name, one := range v {
-			s.walk(name, one)
-		}
-	}
-}
-
-func (s secrets) body(text string) {
-	var value any
-	if json.Unmarshal([]byte(text), &value) == nil {
-		s.walk("", value)
-	}
-	if len(text) > 40 { // shorter ones say nothing
-		s.add("a body", text)
-	}
-}
-
 var (
 	tokens    = regexp.MustCompile(`#/[a-z_/]+/(\S+)`)
 	addresses = regexp.MustCompile(`[A-Za-z0-9._-]+@[a-z.]+`)
 )
 
-// times are members of a log's line that have digits of their own.
-var times = []string{"time", "at", "since", "stack"}
-
 // TestNothingIsTold goes through everybody's life with the functions, and through all of it again while one service after the
-// other fails, so that everything is logged that ever is. Then it looks in all of that for every secret, code, token, address
-// and body that has passed.
+// other fails, so that everything is logged that ever is. Then it looks in all of that for every secret, code, token, address,
+// body and header that has passed, and at what the lines are.
 func TestNothingIsTold(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"standard", "miaxdx"} {
@@ -84,39 +38,47 @@ func TestNothingIsTold(t *testing.T) {
 			delivered := w.stream(100)
 			c := newClient(t, w.functions, timeout)
 			c.outside = w.outside(delivered)
+			var heard []events.APIGatewayV2HTTPRequest
+			deliver := w.persona.webhook
+			w.persona.webhook = func(e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+				heard = append(heard, e) // of one at a time, which is waited for
+				return deliver(e)
+			}
 			jobs[policy].do(c)
 			mails := slices.Clone(c.outside.mails())
 
-			private := secrets{personaKey: "the key to Persona", webhookSecret: "the webhooks' secret"}
+			p := newPrivate()
+			p.secret("the key to Persona", personaKey)
+			p.secret("the webhooks' secret", webhookSecret)
 			for _, x := range c.sent {
-				private.body(x.event.Body)
+				p.request(x.event)
 				if x.answer.status < 400 { // the code of a problem is none that anybody types
-					private.body(x.answer.text)
+					p.body(x.answer.text)
 				}
+			}
+			for _, e := range heard {
+				p.request(e)
 			}
 			for _, mail := range mails {
-				private.add("a mail", mail)
+				p.text("a mail", mail)
 				for _, token := range tokens.FindAllStringSubmatch(mail, -1) {
-					private.add("a mailed token", token[1])
+					p.secret("a mailed token", token[1])
 				}
-				for _, address := range addresses.FindAllString(mail, -1) {
-					private.add("an address", address)
+				for _, one := range addresses.FindAllString(mail, -1) {
+					p.address("an address", one)
 				}
 			}
-			private.add("an address", "alice@example.com")
-			for what, text := range map[string]string{
-				"an imported secret": broughtSecret, "an imported address": "ivan@example.com", "an imported label": "Ivan at Old",
-				"an imported URI": brought("ivan").Import.OTPAuthURI,
-			} {
-				private.add(what, text)
-			}
-			delete(private, w.settings["NIGHTLATCH_SUPPORT"])
-			if len(private) < 30 {
-				t.Fatalf("there are %d secrets only", len(private))
+			p.address("an address", address("alice"))
+			p.secret("an imported secret", broughtSecret)
+			p.secret("an imported label", "Ivan at Old")
+			p.secret("an imported URI", brought("ivan").Import.OTPAuthURI)
+			p.address("an imported address", brought("ivan").Import.Email)
+			if len(p.codes) < 3 || len(p.whole) < 6 || len(p.pieces) < 3000 {
+				t.Fatalf("there are %d codes, %d short secrets and %d pieces of others only", len(p.codes), len(p.whole), len(p.pieces))
 			}
 
 			lines := 0
-			w.look(private, &lines) // of when all was well
+			w.look(p, &lines) // of when all was well
 			stack := newCloudFormation(t)
 			job := events.SQSEvent{}
 			for i, kind := range []string{"disabled", "backup_code_used", "locked"} {
@@ -126,7 +88,7 @@ func TestNothingIsTold(t *testing.T) {
 				}
 				job.Records = append(job.Records, events.SQSMessage{MessageId: fmt.Sprint(i), Body: string(body)})
 			}
-			job.Records = append(job.Records, events.SQSMessage{MessageId: "none", Body: `{"to":"alice@example.com","code":"` + mails[len(mails)-1] + `"}`})
+			job.Records = append(job.Records, events.SQSMessage{MessageId: "none", Body: `{"to":"` + address("alice") + `","code":"` + mails[len(mails)-1] + `"}`})
 			faults := map[string]func(*function){
 				"DynamoDB fails":   func(f *function) { f.dynamoDB.answer(status(http.StatusInternalServerError)) },
 				"DynamoDB refuses": func(f *function) { f.dynamoDB.answer(refuse("com.amazon.coral.service#AccessDeniedException")) },
@@ -168,8 +130,8 @@ func TestNothingIsTold(t *testing.T) {
 				if said := w.functions["mailer"].said.String(); what == "SES rejects" && !strings.Contains(said, "MessageRejected") {
 					t.Errorf("no mail was rejected:\n%s", said)
 				}
-				private.add("where CloudFormation is answered", stack.url)
-				w.look(private, &lines)
+				p.secret("where CloudFormation is answered", stack.url[strings.LastIndexByte(stack.url, '/'):])
+				w.look(p, &lines)
 			}
 			if lines < 100 {
 				t.Errorf("there are %d lines of logs only: that tells nothing", lines)
@@ -183,31 +145,48 @@ func rejects(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	w.WriteHeader(http.StatusBadRequest)
 	_, _ = io.WriteString(w, `<ErrorResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/"><Error><Type>Sender</Type><Code>MessageRejected</Code>`+
-		`<Message>Email address is not verified: alice@example.com</Message></Error><RequestId>x</RequestId></ErrorResponse>`)
+		`<Message>Email address is not verified: `+address("alice")+`</Message></Error><RequestId>x</RequestId></ErrorResponse>`)
+}
+
+// request adds what a request has in its headers, cookies, query and body, and who sent it from where.
+func (p *private) request(e events.APIGatewayV2HTTPRequest) {
+	for name, value := range e.Headers {
+		if name == "content-type" {
+			continue
+		}
+		_, credential, _ := strings.Cut(value, " ")
+		p.secret("the header "+name, cmp.Or(credential, value))
+	}
+	for _, cookie := range e.Cookies {
+		p.secret("a cookie", cookie)
+	}
+	p.secret("a query", e.RawQueryString)
+	p.secret("an IP address", e.RequestContext.HTTP.SourceIP)
+	p.secret("a user agent", e.RequestContext.HTTP.UserAgent)
+	if a := e.RequestContext.Authorizer; a != nil && a.JWT != nil {
+		p.secret("the id of a session", a.JWT.Claims["jti"])
+		p.address("an address in a session", a.JWT.Claims["email"])
+	}
+	p.body(e.Body)
 }
 
 // look looks for what is private in all that the functions have said and counted so far, and adds up the lines.
-func (w *world) look(private secrets, lines *int) {
+func (w *world) look(p *private, lines *int) {
 	w.tb.Helper()
 	for name, f := range w.functions {
-		for said := range strings.Lines(f.said.String() + f.counted.String()) {
+		for line := range strings.Lines(f.said.String() + f.counted.String()) {
 			*lines++
-			text := said
-			var members map[string]any
-			if json.Unmarshal([]byte(said), &members) == nil {
-				for _, member := range times {
-					delete(members, member)
-				}
-				delete(members, "_aws")
-				bare, err := json.Marshal(members)
-				if err != nil {
-					w.tb.Fatal(err)
-				}
-				text = string(bare)
+			members, err := told(line)
+			if err != nil {
+				w.tb.Errorf("%s: %v: see what it can tell, and put it among what is logged:\n%s", name, err, line)
 			}
-			for secret, what := range private {
-				if strings.Contains(text, secret) {
-					w.tb.Errorf("%s tells %s, %q:\n%s", name, what, secret, said)
+			if members == nil {
+				members = map[string]string{"no member": line}
+			}
+			delete(members, "time") // it is one, and has digits of its own
+			for member, text := range members {
+				if what, found := p.in(text); what != "" {
+					w.tb.Errorf("%s tells %s, %q, in %s:\n%s", name, what, found, member, line)
 				}
 			}
 		}
