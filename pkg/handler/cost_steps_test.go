@@ -53,7 +53,7 @@ func (s *scene) insists() {
 // atReset is at the loss of everything, atIdentity at the mailed link, atHint after the identity check, and atDecision in review.
 func (s *scene) atReset() request {
 	r := s.asks()
-	r.body = strings.Replace(r.body, "{", `{"subject":{"birthdate":"1990-01-31","name":"`+s.name+`","phone":"`+s.name+`"},`, 1)
+	r.body = strings.Replace(r.body, "{", `{"subject":`+body("birthdate", "1990-01-31", "name", s.name, "phone", s.name)+`,`, 1)
 	return request{anyone, "POST /v1/reset-request", body("challenge", s.do(r.who, r.route, r.body).str("challenge"))}
 }
 

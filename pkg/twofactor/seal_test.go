@@ -167,6 +167,29 @@ func TestMovedCiphertext(t *testing.T) {
 	}
 }
 
+// TestSealedText: what pages treat as markup takes no more than its byte, and opens as well where it was sealed with six.
+func TestSealedText(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "standard")
+	key, want := w.rules.Keys.Contacts, Contact{Email: "<>&@example.com"}
+	now, err := w.account.sealJSON(key, sealContact, want)
+	w.must(err)
+	before, err := w.account.seal(key, sealContact, []byte(`{"email":"\u003c\u003e\u0026@example.com"}`))
+	w.must(err)
+	if got, err := w.account.open(key, sealContact, now); err != nil || string(got) != `{"email":"<>&@example.com"}` {
+		t.Errorf("sealed is %s, %v", got, err)
+	}
+	for _, sealed := range []Sealed{now, before} {
+		if got, err := w.rules.openContact(w.account, sealContact, sealed); err != nil || got != want {
+			t.Errorf("a contact is %+v, %v; want %+v", got, err, want)
+		}
+		var got *Contact
+		if err := openJSON(w.account, key, sealContact, &sealed, &got); err != nil || *got != want {
+			t.Errorf("opened is %+v, %v; want %+v", got, err, want)
+		}
+	}
+}
+
 // TestMovedBackupDigest: the digest of a backup code is bound in the same way; it is compared, not opened, so it is a wrong code.
 func TestMovedBackupDigest(t *testing.T) {
 	t.Parallel()
