@@ -110,7 +110,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			"auth":{"M":{"secret":{"M":{"gen":{"N":"4"},"box":{"B":"AT2OxMk="}}},"activated":{"N":"1772366400123"},"last":{"N":"59093400"}}},
 			"sign_in":{"M":{"req":{"B":"AAAAAAAAAAAAAAAAAAAAAA=="},"ch":{"B":"AAAA"},"at":{"N":"1"}}},
 			"codes":{"M":{"days":{"L":[{"M":{"d":{"N":"20518"},"n":{"N":"5"}}}]}}},
-			"events":{"L":[{"M":{"at":{"N":"1"},"type":{"S":"login"},"ip":{"S":"203.0.113.7"}}},{"M":{"at":{"NULL":true},"ip":{"NULL":true},"ua":{"NULL":true}}}]}}`,
+			"events":{"L":[{"M":{"at":{"N":"1"},"type":{"S":"login"},"ip":{"B":"ywBxBw=="},"ua":{"S":"Firefox"}}},{"M":{"ua":{"S":""}}}]}}`,
 		`{"user":{"S":"u"},"schema":{"N":"1"},"version":{"N":"3"},"writes":{"B":"AAAA"},"events":{"L":[{"NULL":true},{"M":{}},{"SS":["a"]}]},"auth":{"NULL":true}}`,
 	} {
 		f.Add([]byte(image))

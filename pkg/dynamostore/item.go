@@ -137,7 +137,8 @@ func asText(v types.AttributeValue) string {
 	return ""
 }
 
-// Item returns the account as it is stored, for people to look at; nil if there is none. Secrets in it are sealed.
+// Item returns the account as it is stored, with what its item leaves out, for people to look at; nil if there is none.
+// Secrets in it are sealed.
 func (s *Store) Item(ctx context.Context, user twofactor.UserID) (json.RawMessage, error) {
 	if err := user.Validate(); err != nil {
 		return nil, err
@@ -149,8 +150,9 @@ func (s *Store) Item(ctx context.Context, user twofactor.UserID) (json.RawMessag
 	return plain(stored)
 }
 
-// plain writes an item as plain JSON.
+// plain writes an account's item, with what it leaves out, as plain JSON.
 func plain(stored item) (json.RawMessage, error) {
+	unshrink(stored)
 	var m map[string]any
 	if err := attributevalue.UnmarshalMap(stored, &m); err != nil {
 		return nil, err

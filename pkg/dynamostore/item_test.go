@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,9 @@ func TestAnyAccount(t *testing.T) {
 		for n := range a.Events {
 			if rapid.Bool().Draw(t, "id as twofactor has it") {
 				a.Events[n].ID = fmt.Sprintf("v%012d-%02d", a.Version, n)
+			}
+			if rapid.Bool().Draw(t, "the usual outcome") {
+				a.Events[n].Outcome, a.Events[n].Actor = twofactor.Succeeded, twofactor.ActorUser
 			}
 		}
 		for n := range a.Writes {
@@ -115,7 +119,7 @@ func draw(t *rapid.T, v reflect.Value, name string) {
 		}
 	case reflect.String:
 		v.SetString(rapid.SampledFrom([]string{
-			"", "a", "b", "203.0.113.7", "0", "é\u2028\x00", "AAAAAAAAAAAA", "AAAAAAAAA\n\nA", "AAAAAAAAAAA=", strings.Repeat("a", 300),
+			"", "a", "b", "203.0.113.7", "2001:db8::7", "2001:DB8::7", "0", "é\u2028\x00", "AAAAAAAAAAAA", "AAAAAAAAA\n\nA", "AAAAAAAAAAA=", strings.Repeat("a", 300),
 		}).Draw(t, name))
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, name))
@@ -141,6 +145,53 @@ func TestSharedOrigin(t *testing.T) {
 			{ID: "a", At: at(2), IP: pick(), UserAgent: pick()},
 		}
 		wantSame(t, a)
+	}
+}
+
+// TestAddresses: an address is its bytes, unless they would come back in another spelling.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for ip, want := range map[string]int{
+		"203.0.113.7": 4, "2001:db8::7": 16, "2001:db8f:85a3:18d3:1319:8a2e:1370:7348": 16, "::ffff:203.0.113.7": 16, "0.0.0.0": 4, "::": 16,
+		"2001:DB8::7": 0, "2001:db8:0::7": 0, "fe80::1%eth0": 0, "203.0.113.07": 0, "203.0.113.7:443": 0, "unknown": 0, "invalid IP": 0,
+	} {
+		a := first("u")
+		a.Events = []twofactor.Event{{At: at(1), IP: ip}}
+		stored := eventsOf(wantSame(t, a))[0]["ip"]
+		if b, ok := stored.(*types.AttributeValueMemberB); ok != (want > 0) || ok && len(b.Value) != want {
+			t.Errorf("%s is stored as %v, want %d bytes", ip, stored, want)
+		}
+	}
+}
+
+// TestReadable: people are shown the account with what its item leaves out.
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	a := next(first("u"))
+	a.Authenticator = &twofactor.Authenticator{Params: usual}
+	a.Events = []twofactor.Event{
+		{ID: "v000000000002-00", At: at(1), Type: "login", Outcome: "success", Actor: "user", IP: "203.0.113.7"},
+		{ID: "v000000000002-01", At: at(1), Type: "locked", Outcome: "success", Actor: "user", IP: "203.0.113.7"},
+	}
+	byHand(t, s, s.tables.Accounts, wantSame(t, a))
+	raw, err := s.Item(t.Context(), "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Auth   struct{ Params totp.Params }
+		Events []map[string]any
+	}
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	event := func(id, what string) map[string]any {
+		return map[string]any{"id": id, "at": float64(at(1).UnixMilli()), "type": what, "outcome": "success", "actor": "user", "ip": "203.0.113.7"}
+	}
+	want := []map[string]any{event("v000000000002-00", "login"), event("v000000000002-01", "locked")}
+	if diff := cmp.Diff(want, got.Events); diff != "" || got.Auth.Params != usual {
+		t.Errorf("shown is %s, events (-want +got):\n%s", raw, diff)
 	}
 }
 
@@ -190,8 +241,9 @@ func TestSmall(t *testing.T) {
 	a.Authenticator = &twofactor.Authenticator{Params: usual, ActivatedAt: at(1)}
 	a.Pending = &twofactor.Enrolment{Authenticator: *a.Authenticator}
 	same := event(3)
-	same.ID = "v000000000003-01"
+	same.ID, same.Reason = "v000000000003-01", "lost"
 	a.Events = append(a.Events, same)
+	a.Events[0].UserAgent = "Firefox" // which the second one lacks
 	a.Past = &twofactor.Recorded{Version: 2, At: at(2), Events: 1}
 	stored := wantSame(t, a)
 	has := func(want bool, path ...string) {
@@ -216,10 +268,9 @@ func TestSmall(t *testing.T) {
 	if b, ok := stored["writes"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 3*9 {
 		t.Errorf("writes %v, want 27 bytes", stored["writes"])
 	}
-	e := eventsOf(stored)[1]
-	for _, name := range []string{"at", "type", "outcome", "actor", "ip"} {
-		if !reflect.DeepEqual(e[name], none) {
-			t.Errorf("the second event has %s again: %v", name, e[name])
+	for n, want := range [][]string{{"at", "ip", "type", "ua"}, {"reason", "ua"}} {
+		if got := slices.Sorted(maps.Keys(eventsOf(stored)[n])); !slices.Equal(got, want) {
+			t.Errorf("event %d has %v, want %v", n, got, want)
 		}
 	}
 	if b, ok := stored["past"].(*types.AttributeValueMemberB); !ok || len(b.Value) != 1+1+6 {

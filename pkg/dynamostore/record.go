@@ -31,7 +31,7 @@ func DecodeRecord(r events.DynamoDBEventRecord) (version twofactor.Version, ok b
 	return twofactor.Version{User: a.User, Version: a.Version, Events: a.Events, Past: a.Past}, true, nil
 }
 
-// RecordJSON returns the item that a record holds, for people to look at. Secrets in it are sealed.
+// RecordJSON returns the account that a record holds, as [Store.Item] does.
 func RecordJSON(r events.DynamoDBEventRecord) (json.RawMessage, error) {
 	stored, err := image(r)
 	if err != nil {

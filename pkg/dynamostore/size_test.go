@@ -27,6 +27,7 @@ type user struct {
 	id      twofactor.UserID
 	now     time.Time
 	secret  totp.Secret
+	backup  string
 	params  totp.Params
 	from    twofactor.Request
 }
@@ -69,7 +70,7 @@ func (u *user) enrol() {
 	if err != nil {
 		u.Fatal(err)
 	}
-	u.secret = setUp.Secret
+	u.secret, u.backup = setUp.Secret, string(setUp.BackupCode.Code)
 	confirm := twofactor.Confirm{Request: u.request(), Enrolment: setUp.ID, Code: u.code()}
 	if _, err := u.service.Confirm(u.Context(), u.id, confirm); err != nil {
 		u.Fatal(err)
@@ -201,6 +202,20 @@ func TestItemSize(t *testing.T) {
 	}
 }
 
+// TestItemSizeOfABackupSignIn: so does one right after a sign-in with the backup code, which has three events and leaves a grant.
+func TestItemSizeOfABackupSignIn(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	u := enrolled(t, s)
+	if _, err := u.service.Verify(t.Context(), twofactor.NewVerify(u.request(), *u.challenge(), twofactor.MethodBackupCode, u.backup)); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := s.Load(t.Context(), u.id); err != nil || len(a.Events) != 3 || a.Grant == nil || a.SignIn == nil {
+		t.Fatalf("not the account that is meant: %+v, %v", a, err)
+	}
+	mustBeOneUnit(t, s, u.id)
+}
+
 // TestItemSizeOfTheLargestImport: an authenticator with the longest secret and no usual parameter fits as well after a sign-in.
 // Only with a lock on top it takes a second write unit.
 func TestItemSizeOfTheLargestImport(t *testing.T) {
@@ -213,6 +228,9 @@ func TestItemSizeOfTheLargestImport(t *testing.T) {
 	mustBeOneUnit(t, s, u.id)
 }
 
+// spare is how many bytes of a write unit are to be left: other Regions have longer names, and a release may add a field.
+const spare = 30
+
 func mustBeOneUnit(t *testing.T, s *Store, id twofactor.UserID) {
 	t.Helper()
 	stored, err := s.get(t.Context(), s.tables.Accounts, keyUser, string(id))
@@ -224,7 +242,7 @@ func mustBeOneUnit(t *testing.T, s *Store, id twofactor.UserID) {
 	}
 	n := itemsize.Of(stored)
 	t.Logf("%4d bytes", n)
-	if n >= 1024 {
-		t.Error("1024 or more")
+	if n > 1024-spare {
+		t.Errorf("more than %d", 1024-spare)
 	}
 }

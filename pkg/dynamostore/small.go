@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -39,10 +40,10 @@ func compact(m item) {
 }
 
 // shrink takes from an account what unshrink gives back. The write ids become one binary. An event loses the id that its
-// place gives it, and for what it has in common with the version's first event, which mostly came from the same request,
-// it gets NULL. The newest sign-in gets an empty binary for the time of that event, and loses its challenge, which is the last
-// that succeeded. An authenticator of the usual kind loses its parameters. Where the events before are becomes one binary.
-// Whatever is not as expected stays as it is.
+// place gives it; the version's first one what is as usual, and others what they have in common with it, since they mostly
+// came from the same request. An address becomes its bytes. The newest sign-in gets an empty binary for the time of the first
+// event, and loses its challenge, which is the last that succeeded. An authenticator of the usual kind loses its parameters.
+// Where the events before are becomes one binary. Whatever is not as expected stays as it is.
 func shrink(account item) {
 	if ids, ok := account["writes"].(*types.AttributeValueMemberL); ok {
 		if packed := packWrites(ids.Value); packed != nil {
@@ -50,14 +51,13 @@ func shrink(account item) {
 		}
 	}
 	events := eventsOf(account)
-	for n, e := range events {
+	for n, e := range slices.Backward(events) { // the first one last
 		if asText(e["id"]) == eventID(account, n) {
 			delete(e, "id")
 		}
-		for name, v := range events[0] {
-			if n > 0 && asText(v) != "" && asText(v) == asText(e[name]) {
-				e[name] = &types.AttributeValueMemberNULL{Value: true}
-			}
+		subtract(e, modelOf(events, n))
+		if packed := packIP(asText(e["ip"])); packed != nil {
+			e["ip"] = &types.AttributeValueMemberB{Value: packed}
 		}
 	}
 	for _, a := range authenticatorsOf(account) {
@@ -87,11 +87,12 @@ func unshrink(account item) {
 		if e["id"] == nil {
 			e["id"] = text(eventID(account, n))
 		}
-		for name, v := range events[0] {
-			if _, same := e[name].(*types.AttributeValueMemberNULL); same {
-				e[name] = v
+		if packed, ok := e["ip"].(*types.AttributeValueMemberB); ok {
+			if ip, ok := netip.AddrFromSlice(packed.Value); ok {
+				e["ip"] = text(ip.String())
 			}
 		}
+		add(e, modelOf(events, n))
 	}
 	for _, a := range authenticatorsOf(account) {
 		if a["params"] == nil {
@@ -111,6 +112,53 @@ func unshrink(account item) {
 			account["past"] = past
 		}
 	}
+}
+
+// usualEvent has what package twofactor puts into an event that does not say otherwise. Were that changed, events that are
+// stored would not be.
+var usualEvent = item{"actor": text("user"), "outcome": text("success")}
+
+// modelOf is what the nth event is stored in comparison with.
+func modelOf(events []item, n int) item {
+	if n == 0 {
+		return usualEvent
+	}
+	return events[0]
+}
+
+// subtract takes from an event what is the same in the model, and gives it an empty text for what only the model has. An id
+// is its own.
+func subtract(event, model item) {
+	for name, v := range model {
+		switch {
+		case name == "id":
+		case event[name] == nil:
+			event[name] = text("")
+		case reflect.DeepEqual(event[name], v):
+			delete(event, name)
+		}
+	}
+}
+
+// add gives back what subtract took; the event has its id by then.
+func add(event, model item) {
+	for name, v := range model {
+		switch {
+		case event[name] == nil:
+			event[name] = v
+		case reflect.DeepEqual(event[name], text("")):
+			delete(event, name)
+		}
+	}
+}
+
+// packIP returns the 4 or 16 bytes of an address; nil if they would not give it back as it is written.
+func packIP(written string) []byte {
+	ip, err := netip.ParseAddr(written)
+	if again, _ := netip.AddrFromSlice(ip.AsSlice()); err != nil || again.String() != written { // zones, and other spellings
+		return nil
+	}
+	return ip.AsSlice()
 }
 
 // A write id is 9 bytes in base64url, 12 characters.
