@@ -14,6 +14,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/host"
 	"github.com/nightlatch/nightlatch/pkg/identity"
+	"github.com/nightlatch/nightlatch/pkg/token"
 )
 
 // slot is where a request has a credential: which kinds are at home there, and the one that succeeds.
@@ -208,11 +209,38 @@ func TestAttackConfusedTokens(t *testing.T) {
 		}
 		p.undo(everybody...)
 	}
+	p.sealedApart()
 	p.lesserGrant()
 	p.foreignKey()
 	p.atTheHost()
-	t.Logf("%d credentials of %d kinds at %d routes: %d in places of other kinds, %d of other users, %d in headers nobody reads; 0 let in",
-		len(p.held), len(p.kinds()), len(api.Routes()), misplaced, strangers, elsewhere)
+	t.Logf("%d credentials of %d kinds at %d routes: %d in places that routes read, %d of them of another kind, %d another user's or a former one; besides, %d in headers that nobody reads",
+		len(p.held), len(p.kinds()), len(api.Routes()), misplaced+strangers, misplaced, strangers, elsewhere)
+}
+
+// sealedApart: what is sealed as one kind does not even open as the other. No answer shows it, since what is in a grant is
+// no challenge either.
+func (p *people) sealedApart() {
+	p.t.Helper()
+	keys, err := p.keys.Tokens(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	opened := map[string]int{}
+	for _, c := range p.held {
+		if _, err := token.OpenChallenge(keys.Challenge, c.value); err == nil {
+			if opened["challenge"]++; !strings.Contains(c.kind, "challenge") {
+				p.t.Errorf("the %s of %s opens as a challenge", c.kind, c.owner)
+			}
+		}
+		if _, err := token.OpenGrant(keys.Challenge, c.value); err == nil {
+			if opened["grant"]++; !strings.Contains(c.kind, "grant") {
+				p.t.Errorf("the %s of %s opens as a grant", c.kind, c.owner)
+			}
+		}
+	}
+	if opened["challenge"] == 0 || opened["grant"] == 0 {
+		p.t.Errorf("opened as what they are: %v", opened)
+	}
 }
 
 // lesserGrant: a grant for a backup code moves 2FA to no other phone, for its own user either.
