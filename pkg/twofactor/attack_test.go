@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,45 @@ var attackAccounts = flag.Int("attack.accounts", 50, "accounts that TestAttackFo
 
 // boundPerYear is how many guesses the design reckons with: 99 in each of 13 times 30 days, and the one that suspends.
 const boundPerYear = 13*99 + 1
+
+// limits are those of a throttle as design and policy say them; none is taken from the code.
+type limits struct {
+	failures   int
+	base, most time.Duration
+	monthly    int
+}
+
+// byDesign is what the standard throttle has to be.
+var byDesign = limits{5, time.Minute, time.Hour, 100}
+
+// lock is how long nothing is compared after so many consecutive failures.
+func (l limits) lock(failures int) time.Duration {
+	if failures < l.failures {
+		return 0
+	}
+	return time.Duration(min(math.Exp2(float64(failures-l.failures))*float64(l.base), float64(l.most)))
+}
+
+// guesses is when they come from begun to end, each at the first moment at which it is compared; the one that would
+// suspend waits for the last.
+func (l limits) guesses(begun, end time.Time) (times []time.Time) {
+	day := func(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
+	oldest := 0 // of those that count: of today, or of the 30 days before
+	for at := begun; at.Before(end); at = at.Add(max(l.lock(len(times)), time.Second)) {
+		for ; oldest < len(times) && !at.Before(day(times[oldest]).AddDate(0, 0, 31)); oldest++ {
+		}
+		if len(times)-oldest == l.monthly-1 {
+			next := day(times[oldest]).AddDate(0, 0, 31)
+			if !next.Before(end) {
+				return append(times, at)
+			}
+			for at = next; oldest < len(times) && !at.Before(day(times[oldest]).AddDate(0, 0, 31)); oldest++ {
+			}
+		}
+		times = append(times, at)
+	}
+	return times
+}
 
 const year = 365 * 24 * time.Hour
 
@@ -41,38 +81,137 @@ func TestPresetsThrottleAlike(t *testing.T) {
 }
 
 // TestAttackForAYear is somebody who has the password and a year, and wants in: every guess comes at the first moment at
-// which it is compared, and the one that would suspend the authenticator waits for the year's last. The rules say how many
-// guesses that makes; how many of so many accounts they open is counted, with the codes of as many secrets.
+// which it is compared, and the one that would suspend the authenticator waits for the year's last. The rules say when
+// they compare, which has to be when the limits say; how many of so many accounts that opens is counted, with the codes of
+// as many secrets.
 //
 // Accounts differ in their secrets alone, and until a guess is right nothing that is decided depends on the secret: so the
 // rules decide for one account, and every guess that they compare is held against the codes of all.
 func TestAttackForAYear(t *testing.T) {
 	t.Parallel()
-	for _, policy := range []string{`{}`, `{"skew":0}`, `{"max_failures":3,"lock_base":"15m","lock_max":"24h","monthly_failures":30}`} {
+	for policy, l := range map[string]limits{
+		`{}`:         byDesign,
+		`{"skew":0}`: byDesign,
+		`{"max_failures":3,"lock_base":"15m","lock_max":"24h","monthly_failures":30}`: {3, 15 * time.Minute, 24 * time.Hour, 30},
+	} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
 			rules, err := ParsePolicy([]byte(policy))
 			if err != nil {
 				t.Fatal(err)
 			}
-			var most []time.Time
-			for _, signIns := range []bool{false, true} {
-				if compared := guessForAYear(t, rules, signIns); len(compared) > len(most) {
-					most = compared
+			most, want := guessForAYear(t, rules, false), l.guesses(noon, noon.Add(year))
+			if !slices.EqualFunc(most, want, time.Time.Equal) {
+				same := 0
+				for same < min(len(most), len(want)) && most[same].Equal(want[same]) {
+					same++
 				}
+				t.Errorf("%d guesses were compared, by the limits %d; from number %d on they come at other times", len(most), len(want), same+1)
 			}
-			if len(most) > boundPerYear {
-				t.Errorf("%d guesses were compared, want %d at most", len(most), boundPerYear)
+			if daily := guessForAYear(t, rules, true); len(daily) > len(most) {
+				most = daily
 			}
-			opened := openedOf(most, rules.Skew, *attackAccounts)
-			n, p := float64(*attackAccounts), share(len(most), rules.Skew)
-			t.Logf("%d guesses compared in a year; %d of %d accounts opened: %.4f %%; by the formula %.4f %%, and for %d guesses %.4f %%", len(most),
-				opened, *attackAccounts, 100*float64(opened)/n, 100*p, boundPerYear, 100*share(boundPerYear, rules.Skew))
+			if n := 12*(l.monthly-1) + 1; len(most) != n { // a year is eleven times 31 days, and some
+				t.Errorf("%d guesses were compared, want %d", len(most), n)
+			}
+			opened, n := openedOf(most, rules.Skew, *attackAccounts), float64(*attackAccounts)
+			low, high := interval(opened, *attackAccounts)
+			p := share(len(most), rules.Skew)
+			t.Logf("%d guesses compared in a year; %d of %d accounts opened: %.4f %%, 95 %% interval %.4f to %.4f; by the formula %.4f %%, and for %d guesses %.4f %%",
+				len(most), opened, *attackAccounts, 100*float64(opened)/n, 100*low, 100*high, 100*p, boundPerYear, 100*share(boundPerYear, rules.Skew))
 			if off := math.Abs(float64(opened) - n*p); off > 5*math.Sqrt(n*p)+1 {
 				t.Errorf("opened %d accounts, expected %.1f", opened, n*p)
 			}
 		})
 	}
+}
+
+// interval is the 95 % interval of Wilson for a share of which k in n were found.
+func interval(k, n int) (low, high float64) {
+	const z = 1.96
+	found, all := float64(k), float64(n)
+	off := z * math.Sqrt(found*(1-found/all)+z*z/4)
+	return (found + z*z/2 - off) / (all + z*z), (found + z*z/2 + off) / (all + z*z)
+}
+
+// TestAttackSuspendedForAYear is the same one in haste: they guess at every moment at which a code is compared, and so
+// suspend the authenticator within days. They want what comes then: an owner who gets back in with the backup code and
+// sets the phone up again, which empties the count, and who leaves the password as it is. Each time that is worth a
+// hundred guesses more, and no more. An owner who signs in every morning, for whom a wiser attacker leaves the account
+// unlocked, ends their locks as well.
+func TestAttackSuspendedForAYear(t *testing.T) {
+	t.Parallel()
+	span := year
+	if raceDetector { // it finds nothing here, and takes ten times as long
+		span /= 12
+	}
+	for _, back := range []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour} {
+		for _, signIns := range []bool{false, true} {
+			t.Run(fmt.Sprint(back, signIns), func(t *testing.T) {
+				t.Parallel()
+				guesses, emptied := guessInHaste(t, span, back, signIns)
+				t.Logf("the owner is back after %v, and signs in every morning: %v; in %v %d guesses compared, emptied %d times: %.2f %%",
+					back, signIns, span, guesses, emptied, 100*share(guesses, 1))
+				if most := 100 * (emptied + 1); guesses > most {
+					t.Errorf("%d guesses were compared, want %d at most", guesses, most)
+				}
+				if signIns {
+					return
+				}
+				cycle := back
+				for failures := 1; failures < 100; failures++ {
+					cycle += max(byDesign.lock(failures), time.Second)
+				}
+				if n := int(span / cycle); emptied > n || emptied < n-1 {
+					t.Errorf("emptied %d times, want %d, or one less for what setting up takes", emptied, n)
+				}
+			})
+		}
+	}
+}
+
+// guessInHaste returns how many guesses are compared, and how often a phone set up again has emptied their count.
+func guessInHaste(t *testing.T, span, back time.Duration, signIns bool) (guesses, emptied int) {
+	w := enabledWorld(t, "standard")
+	end, morning := w.now.Add(span), w.now.Add(24*time.Hour)
+	for w.now.Before(end) {
+		codes := &w.account.Codes
+		if !codes.SuspendedAt.IsZero() {
+			if w.later(back); !w.now.Before(end) {
+				break
+			}
+			w.setUpAgain()
+			emptied++
+			for w.later(period); !morning.After(w.now); morning = morning.Add(24 * time.Hour) {
+			}
+			continue
+		}
+		free := later(w.now, codes.LockedUntil)
+		if signIns && !morning.After(free.Add(byDesign.most)) { // a lock that would last until then is left alone
+			w.now = later(free, morning)
+			w.must(w.signIn(w.phone.at(w.now)))
+			morning = morning.Add(24 * time.Hour)
+			continue
+		}
+		if w.now = free; !w.now.Before(end) {
+			break
+		}
+		w.wrongCode(MethodTOTP, w.phone.wrong(w.now, 0))
+		guesses++
+		w.later(time.Second)
+	}
+	return guesses, emptied
+}
+
+// setUpAgain is the owner, who gets in with the backup code and sets the phone up anew.
+func (w *world) setUpAgain() {
+	w.Helper()
+	in := w.backupSignIn()
+	setUp, err := w.replace(Replace{Request: w.request(), Grant: in.Grant})
+	w.must(err)
+	w.phone = phone{secret: setUp.Secret}
+	_, err = w.confirm(Confirm{Request: w.request(), Enrolment: setUp.ID, Code: w.phone.at(w.now)})
+	w.must(err)
 }
 
 // share is that of the accounts which so many guesses open, each compared with the codes of 2 × skew + 1 steps.
