@@ -34,6 +34,7 @@ type people struct {
 	session  func(user string, amr []string, groups ...string) string
 	held     []*credential
 	accounts map[string]*twofactor.Account // as they are to be before each attack
+	entered  int                           // how many attacks were let in
 }
 
 // newPeople has everybody do what gets them their credentials. What takes days comes first: the rest lives for minutes.

@@ -274,9 +274,10 @@ func manyWrongCodes(t *testing.T, a *arena, guesses, connections int) {
 	a.recorded(0, twofactor.EventLogin, twofactor.Succeeded)
 }
 
-// TestAttackRightAmongWrong, at the functions: a right code among 400 wrong ones, all at the same moment, gets in no more often than in a fair
-// queue, where it is among the first five in 5 rounds of 401. The requests are events to the functions: HTTP would make a
-// queue of them.
+// TestAttackRightAmongWrong, at the functions: of a right code and 400 wrong ones, all at the same moment, five wrong ones are
+// compared at most, and the right one before them or not at all. That it is not drawn to the front, rounds show only
+// roughly: in a fair queue it is among the first five in 5 of 401, and of six times as often they see nine in ten. The
+// requests are events to the functions: HTTP would make a queue of them.
 func TestAttackRightAmongWrong(t *testing.T) {
 	t.Parallel()
 	const wrongs = 400
@@ -293,7 +294,7 @@ func TestAttackRightAmongWrong(t *testing.T) {
 			policy := a.server.functions.Load().policy
 			service := &twofactor.Service{Store: a.server.store, Policy: policy, Keys: a.server.keys.Rules, Now: a.server.clock.now}
 			function := a.server.functions.Load().byRoute[route]
-			found := 0
+			found, compared := 0, int64(0)
 			for round := range rounds {
 				user := twofactor.UserID(fmt.Sprint("user ", round))
 				secret, now := enrolled(t, service, user)
@@ -327,13 +328,14 @@ func TestAttackRightAmongWrong(t *testing.T) {
 				if right.Load() {
 					found++
 				}
+				compared = max(compared, answers.wrong.Load())
 				// After a sign-in the counter begins again.
 				if wrong := answers.wrong.Load(); answers.other.Load()+answers.reused.Load() > 0 || wrong > 5 && (!right.Load() || wrong > 9) {
 					t.Errorf("round %d: %s", round, &answers)
 				}
 			}
-			t.Logf("found in %d of %d rounds; a fair queue finds it in %.1f of them, and in more than %d once in a million times",
-				found, rounds, fair, most)
+			t.Logf("at most %d called wrong in a round; found in %d of %d rounds; a fair queue finds it in %.1f of them, and in more than %d once in a million times",
+				compared, found, rounds, fair, most)
 			if found > most {
 				t.Errorf("found in %d of %d rounds, want at most %d", found, rounds, most)
 			}

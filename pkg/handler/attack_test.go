@@ -75,7 +75,10 @@ func TestAttackSwappedCiphertexts(t *testing.T) {
 		sources = append(sources, boxes(r.account(user))...)
 	}
 	sources = append(sources, former...)
-	swaps, asked := 0, 0
+	swaps, asked, opened := 0, 0, 0
+	defer func() {
+		t.Logf("%d ciphertexts put in other places, %d requests that would read one: %d opened", swaps, asked, opened)
+	}()
 	for _, user := range []string{"alice", "bob", "erin"} {
 		fields := boxes(r.account(user))
 		if want := 6; user != "erin" && len(fields) != want {
@@ -97,7 +100,8 @@ func TestAttackSwappedCiphertexts(t *testing.T) {
 					swaps++
 					undo := r.put(user, to.field, s)
 					held := r.unchanged(user)
-					asked += r.ask(user, to.field, fmt.Sprintf("%s of %s as %s of %s", from.field, from.user, to.field, user), phones, enrolments, challenge)
+					requests, successes := r.ask(user, to.field, fmt.Sprintf("%s of %s as %s of %s", from.field, from.user, to.field, user), phones, enrolments, challenge)
+					asked, opened = asked+requests, opened+successes
 					held()
 					undo()
 				}
@@ -106,7 +110,6 @@ func TestAttackSwappedCiphertexts(t *testing.T) {
 		// All of it was right where it was.
 		r.want(anyone, "POST /v1/verify", body("challenge", challenge, "method", "totp", "code", phones[user].code()), 200, "")
 	}
-	t.Logf("%d ciphertexts put in other places, %d requests that would read one: 0 opened", swaps, asked)
 }
 
 // put writes a sealed part of a stored account, as whoever can write the table. What it returns puts the former one back.
@@ -127,14 +130,19 @@ func (r *recovery) put(user, field string, s twofactor.Sealed) (undo func()) {
 	return func() { r.put(user, field, before) }
 }
 
-// ask sends whatever reads a sealed part, and expects to be told nothing.
-func (r *recovery) ask(user, field, what string, phones map[string]phone, enrolments map[string]string, challenge string) (asked int) {
+// ask sends whatever reads a sealed part, and expects to be told nothing. It returns how many requests that were, and how many
+// were answered with anything but an error.
+func (r *recovery) ask(user, field, what string, phones map[string]phone, enrolments map[string]string, challenge string) (asked, opened int) {
 	r.t.Helper()
 	refused := func(c caller, route, text string) {
 		r.t.Helper()
 		asked++
 		r.logs.Reset()
-		if a := r.do(c, route, text); a.Status != 500 || a.str("code") != "internal" || !strings.Contains(r.logs.String(), `"msg":"sealed"`) {
+		a := r.do(c, route, text)
+		if a.Status < 500 {
+			opened++
+		}
+		if a.Status != 500 || a.str("code") != "internal" || !strings.Contains(r.logs.String(), `"msg":"sealed"`) {
 			r.t.Errorf("%s: %s %s: %d %s; logged %s", what, route, text, a.Status, a.Text, r.logs)
 		}
 	}
@@ -160,11 +168,14 @@ func (r *recovery) ask(user, field, what string, phones map[string]phone, enrolm
 		}
 		asked++ // by the mailer
 		told, err := twofactor.Rules{Policy: r.deps.Service.Policy, Keys: keys}.Addressee(r.account(user), twofactor.MailToPrevious, r.clock())
+		if err == nil {
+			opened++
+		}
 		if !errors.Is(err, twofactor.ErrSealed) {
 			r.t.Errorf("%s: %+v, %v", what, told, err)
 		}
 	default:
 		r.t.Errorf("%s: nothing is known to read %s: add it", what, field)
 	}
-	return asked
+	return asked, opened
 }

@@ -107,9 +107,10 @@ func TestAttackLinksLookedAt(t *testing.T) { recoverOnEachEngine(t, "standard", 
 func linksCanBeLookedAt(t *testing.T, r *recovery) {
 	r.unheld = true // what is alike was held before
 	history := func() string { return r.want(r.session("alice"), "GET /v1/history", "", 200, "").Text }
-	looks := 0
+	looks, states := 0, map[twofactor.ResetState]bool{}
 	look := func(state twofactor.ResetState, purposes ...twofactor.LinkPurpose) {
 		t.Helper()
+		states[state] = true
 		held, before := r.unchanged("alice"), history()
 		for _, purpose := range purposes {
 			link := body("token", r.link("alice", purpose))
@@ -147,7 +148,7 @@ func linksCanBeLookedAt(t *testing.T, r *recovery) {
 	look(twofactor.ResetReady, twofactor.LinkCancel, twofactor.LinkSignIn)
 	r.unheld = false
 	r.want(anyone, "POST /v1/reset/show", body("token", r.link("alice", twofactor.LinkSignIn)), 200, "")
-	t.Logf("%d looks at the links of a reset, in 6 states: nothing changed, nothing spent", looks)
+	t.Logf("%d looks at the links of a reset, in %d states", looks, len(states))
 }
 
 // TestAttackForgedLinks is somebody who has links of their own, and makes others of them: a link is good for its own reset and its own purpose.

@@ -40,7 +40,7 @@ func TestRecoveryWalk(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("all: %d states, %d transitions, for %d orders", states.Load(), transitions.Load(), orders.Load())
+	t.Logf("all: %d states, %d transitions, for %d orders of %d events", states.Load(), transitions.Load(), orders.Load(), depth)
 }
 
 // place is where a walk has come to.
