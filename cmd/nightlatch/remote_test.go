@@ -203,12 +203,18 @@ func appCode(secret string, at time.Time) string {
 	return code
 }
 
-// wrongCodes are n different codes, none of which belongs to a time step within a quarter of an hour.
-func wrongCodes(secret string, now time.Time, n int) []string {
+// nearCodes are those of the time steps within a quarter of an hour.
+func nearCodes(secret string, now time.Time) map[string]bool {
 	near := map[string]bool{}
 	for off := -15 * time.Minute; off <= 15*time.Minute; off += 30 * time.Second {
 		near[appCode(secret, now.Add(off))] = true
 	}
+	return near
+}
+
+// wrongCodes are n different codes, none of which is near.
+func wrongCodes(secret string, now time.Time, n int) []string {
+	near := nearCodes(secret, now)
 	var codes []string
 	for i := 0; len(codes) < n; i++ {
 		if code := fmt.Sprintf("%06d", i); !near[code] {
