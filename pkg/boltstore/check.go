@@ -143,7 +143,7 @@ func (c *checker) claim(id uint64) error {
 // free claims the list of free pages and the pages on it.
 func (c *checker) free() error {
 	if c.freelist == noFreelist {
-		return nil // another program's: then bbolt finds them itself
+		return nil // bbolt finds them itself
 	}
 	p, kind, count, err := c.page(c.freelist)
 	if err != nil {

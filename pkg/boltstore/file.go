@@ -57,7 +57,9 @@ func openBolt(path string, readOnly bool) (db *bolt.DB, file *os.File, err error
 			Timeout:      lockTimeout,
 			ReadOnly:     readOnly,
 			FreelistType: bolt.FreelistMapType, // the other is slow in large files
-			NoStatistics: true,                 // they take a lock for every read
+			// Else each commit sorts and writes all of it, long after a large backlog. Open reads every page anyway.
+			NoFreelistSync: true,
+			NoStatistics:   true, // they take a lock for every read
 			OpenFile: func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 				file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
 				return file, err
