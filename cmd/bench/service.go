@@ -128,16 +128,30 @@ type attempt struct{ account, nth int }
 
 // draw returns the attempts of each client, for accounts from all over the file, the same until drawn is another number. An
 // account belongs to one client, which sends its codes one after the other.
-func (s *service) draw(clients int) [][]attempt {
+func (s *service) draw(clients int, step totp.Step) [][]attempt {
 	n := s.portion(clients)
 	apart := s.accounts / n
 	attempts := make([][]attempt, clients)
 	for i := range n {
+		account := i*apart + s.drawn*7919%apart
+		if !distinct(account, step) {
+			continue
+		}
 		for nth := range codesEach {
-			attempts[i%clients] = append(attempts[i%clients], attempt{i*apart + s.drawn*7919%apart, nth})
+			attempts[i%clients] = append(attempts[i%clients], attempt{account, nth})
 		}
 	}
 	return attempts
+}
+
+// distinct says whether no two codes around a step are the same, which they are for six accounts in a million: then a code
+// is taken for that of the other step, which may have been used.
+func distinct(account int, around totp.Step) bool {
+	codes := map[string]bool{}
+	for off := range totp.Step(4) {
+		codes[rightCode(account, around-1+off)] = true
+	}
+	return len(codes) == 4
 }
 
 // challenge asks for one, as a host does once the password was right.
@@ -168,7 +182,7 @@ func (s *service) verifications(clients int, right bool) ([][]call, error) {
 	if right {
 		s.drawn++ // wrong ones are for the same accounts: what they add up to ends with the next right one
 	}
-	attempts := s.draw(clients)
+	attempts := s.draw(clients, step)
 	each := make([][]call, clients)
 	for client := range attempts {
 		for _, a := range attempts[client] {
@@ -208,7 +222,7 @@ func (s *service) signIns(clients int, long time.Duration) (f sustained, err err
 			return f, err
 		}
 		s.drawn++
-		attempts, times := s.draw(clients), make([][]time.Duration, clients)
+		attempts, times := s.draw(clients, step), make([][]time.Duration, clients)
 		if _, err := atOnce(s.host, clients, func(client int, c *connection) error {
 			for _, a := range attempts[client] {
 				code, first := rightCode(a.account, step-1+totp.Step(a.nth)), s.challenge(a.account)
