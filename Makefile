@@ -183,6 +183,6 @@ ATTACK   := go test -count=1 -v -run '^TestAttack'
 attack: tools ## attacks, and what came of each in figures: minutes; with a million accounts attacked for a year: make attack ACCOUNTS=1000000
 	@status=0; \
 	$(ATTACK) ./pkg/identity ./pkg/handler || status=$$?; \
-	$(ATTACK) ./cmd/nightlatch -attack.samples=2000 || status=$$?; \
+	$(ATTACK) ./cmd/nightlatch -attack.samples=5000 || status=$$?; \
 	$(ATTACK) ./pkg/twofactor -timeout 3h -attack.accounts=$(ACCOUNTS) -attack.days=365 || status=$$?; \
 	exit $$status

@@ -14,7 +14,7 @@ import (
 	"github.com/nightlatch/nightlatch/pkg/twofactor"
 )
 
-var attackSamples = flag.Int("attack.samples", 50, "answers of each kind that TestAttackTiming times over HTTP; a hundred times as many in the core")
+var attackSamples = flag.Int("attack.samples", 300, "answers of each kind that TestAttackTiming times over HTTP; forty times as many in the core")
 
 // TestAttackTiming is somebody who measures how long answers take, and wants to learn from it what they do not say: how
 // wrong a wrong code is, of which time step a right one was, whether a code that is refused unread would have been right,
@@ -64,6 +64,9 @@ func timed(t *testing.T, what string, samples int, kinds ...func() func()) bool 
 // alike fails the test if two kinds can be told apart three times in a row.
 func alike(t *testing.T, what string, samples int, kinds ...func() func()) {
 	t.Helper()
+	if most := math.Sqrt(1.5 * float64(samples)); most < 1.2*tells {
+		t.Fatalf("%d samples are at most %.1f standard deviations apart: too few to tell anything", samples, most)
+	}
 	for range 3 {
 		if !timed(t, what, samples, kinds...) {
 			return
@@ -138,9 +141,9 @@ func inCore(t *testing.T, l *live) {
 			}
 		}
 	}
-	alike(t, "the comparison, with the right code and a wrong one", 100**attackSamples, match(right), match(last))
-	alike(t, "the comparison, with the code of the present step and of the one before", 100**attackSamples, match(right), match(previous))
-	alike(t, "the comparison, with the first five digits right and the last five", 100**attackSamples, match(nearly), match(last))
+	alike(t, "the comparison, with the right code and a wrong one", 40**attackSamples, match(right), match(last))
+	alike(t, "the comparison, with the code of the present step and of the one before", 40**attackSamples, match(right), match(previous))
+	alike(t, "the comparison, with the first five digits right and the last five", 40**attackSamples, match(nearly), match(last))
 
 	keys, err := l.keys.Rules(t.Context())
 	if err != nil {
@@ -162,8 +165,8 @@ func inCore(t *testing.T, l *live) {
 			}
 		}
 	}
-	alike(t, "a sign-in, with the code of the present step and of the one before", 100**attackSamples, verify(right, true), verify(previous, true))
-	alike(t, "a sign-in, with the first five digits right and the last five", 100**attackSamples, verify(nearly, false), verify(last, false))
+	alike(t, "a sign-in, with the code of the present step and of the one before", 40**attackSamples, verify(right, true), verify(previous, true))
+	alike(t, "a sign-in, with the first five digits right and the last five", 40**attackSamples, verify(nearly, false), verify(last, false))
 }
 
 // misread is the right code but for a digit, and that of no step that is searched.

@@ -289,7 +289,7 @@ func (j *journal) replay(before *modelled, w *entry) (*modelled, error) {
 	case w.by == onlyTime:
 	case w.behind:
 		moments = w.by.moments(before, w.at)
-		give = moments[1].Sub(moments[0])
+		give = max(0, moments[1].Sub(moments[0]))
 	case w.at.Before(w.by.from.Truncate(time.Millisecond)) || w.at.After(w.by.to):
 		return nil, fmt.Errorf("version %d is at %v, want between %v and %v: %v", w.number, w.at, w.by.from, w.by.to, w.by)
 	}
@@ -300,7 +300,7 @@ func (j *journal) replay(before *modelled, w *entry) (*modelled, error) {
 			next.give = give
 			verdict := next.decides(w.by, now, coin)
 			if slices.Equal(next.events, want) && (!w.by.answered || verdict == w.by.verdict) {
-				w.by.taken = true
+				w.by.taken, next.give = true, 0
 				if c := w.by.op.challenge; c != nil && w.by.op.kind != kindChallenge {
 					c.epochs = [2]int{next.epoch, next.epoch} // no other would have led to a write
 				}

@@ -37,10 +37,12 @@ func TestConstantTime(t *testing.T) {
 				if name != "try" && name != "result" && slices.Contains([]string{"typed", "found", "offset"}, n.Sel.Name) {
 					t.Errorf("%s looks at %s", name, text(n))
 				}
+			case *ast.RangeStmt:
+				t.Errorf("%s has another loop:\n%s", name, text(n))
 			case *ast.ForStmt:
 				loops++
-				if strings.Contains(text(n.Cond), "search") {
-					t.Errorf("%s ends its loop by %s", name, text(n.Cond))
+				if n.Cond == nil || strings.Contains(text(n.Cond), "search") {
+					t.Errorf("%s ends its loop otherwise than by its steps:\n%s", name, text(n))
 				}
 				for _, statement := range n.Body.List {
 					if !strings.HasPrefix(text(statement), "search.try(") {
