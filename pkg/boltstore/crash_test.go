@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,12 +97,14 @@ func writeOn(s *Store, i int, acknowledge func(n int64)) error {
 	}
 }
 
-// startChild starts the child. What it prints goes to said, line by line, until there is no more.
-func startChild(t *testing.T, do, path string, said func(line string)) (kill func()) {
+// startChild starts the child. What it prints goes to said, line by line, until there is no more: then it has ended. What it
+// says as it dies is logged.
+func startChild(t *testing.T, do, path string, said func(line string)) (kill func(), ended <-chan struct{}) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+do+" "+path)
-	cmd.Stderr = os.Stderr
+	var dying bytes.Buffer
+	cmd.Stderr = &dying
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -109,18 +112,21 @@ func startChild(t *testing.T, do, path string, said func(line string)) (kill fun
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
+	end := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(end)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			said(lines.Text())
 		}
 	}()
 	return func() {
 		cmd.Process.Kill() // SIGKILL: nothing is flushed, nothing is closed
-		<-ended
+		<-end
 		cmd.Wait()
-	}
+		if dying.Len() > 0 {
+			t.Logf("the child says, dying:\n%s", &dying)
+		}
+	}, end
 }
 
 func TestAcknowledgedSurvivesKill(t *testing.T) {
@@ -130,7 +136,7 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 	for round := range 5 {
 		enough := make(chan struct{})
 		lines := 0
-		kill := startChild(t, "write", path, func(line string) {
+		kill, ended := startChild(t, "write", path, func(line string) {
 			var i int
 			var n int64
 			if _, err := fmt.Sscan(line, &i, &n); err != nil {
@@ -142,7 +148,12 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 				close(enough)
 			}
 		})
-		<-enough
+		select {
+		case <-enough:
+		case <-ended:
+			kill()
+			t.Fatalf("round %d: the child has ended after %d lines", round, lines)
+		}
 		if round == 0 {
 			s, err := Open(path)
 			if !errors.Is(err, ErrInUse) || !strings.Contains(fmt.Sprint(err), path) {
@@ -193,20 +204,20 @@ func TestDiskFull(t *testing.T) {
 	path := storeIn(t)
 	var acknowledged [writers]int64
 	var failures []string
-	ended := make(chan struct{})
-	kill := startChild(t, "limited", path, func(line string) {
+	kill, ended := startChild(t, "limited", path, func(line string) {
 		var i int
 		var n int64
 		if _, err := fmt.Sscan(line, &i, &n); err == nil {
 			acknowledged[i] = n
 			return
 		}
-		if failures = append(failures, line); len(failures) == writers+1 {
-			close(ended)
-		}
+		failures = append(failures, line)
 	})
 	<-ended
 	kill()
+	if len(failures) != writers+1 {
+		t.Errorf("the child says %q, want one failure of each writer and one of a reader", failures)
+	}
 	for _, line := range failures {
 		if !strings.Contains(line, ErrFailed.Error()) {
 			t.Errorf("the child says %q, want that the store has failed, to writers and to readers", line)

@@ -53,9 +53,9 @@ func TestSyncedBeforeAcknowledged(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			path := storeIn(t)
-			var said []string
-			ended := make(chan struct{})
-			kill := startChild(t, "without-"+call, path, func(line string) {
+			var said, printed []string
+			kill, ended := startChild(t, "without-"+call, path, func(line string) {
+				printed = append(printed, line)
 				step, err, _ := strings.Cut(line, ": ")
 				switch {
 				case step == "filter" && err != "<nil>":
@@ -68,14 +68,11 @@ func TestSyncedBeforeAcknowledged(t *testing.T) {
 				default:
 					said = append(said, step+"!")
 				}
-				if step == "Close" || step == "Open" {
-					close(ended)
-				}
 			})
 			<-ended
 			kill()
 			if got := strings.Join(said, " "); got != want {
-				t.Errorf("acknowledged, or refused (!): %s; want %s", got, want)
+				t.Errorf("acknowledged, or refused (!): %s; want %s; the child printed:\n%s", got, want, strings.Join(printed, "\n"))
 			}
 			s := open(t, path)
 			if a, err := s.Load(t.Context(), "u"); err != nil || a.Version < 1 {
