@@ -77,8 +77,25 @@ var shapes = map[string]*regexp.Regexp{
 // code, the number of a key.
 const saying = `([A-Za-z]+([._][A-Za-z]+)*|[0-9]{1,3}|x[0-9]|key [0-9]{1,10}|'<'|(accounts|history|config)-[A-Z2-7]{26}|http://127\.0\.0\.1:[0-9]+/)?`
 
+// causes are what the system, Go and the SDK say of connections that break and of answers that do not come, as the saying of
+// them depends on when that is: with the addresses of this machine and the numbers of requests, which are nobody's.
+var causes = []*regexp.Regexp{
+	regexp.MustCompile(`\b(read|write|dial) (tcp|udp) (` + loopback + `->)?` + loopback + `(: |$)`),
+	regexp.MustCompile(`\bi/o timeout\b`),
+	regexp.MustCompile(`\bnet/http: (request canceled|timeout awaiting response headers|TLS handshake timeout|HTTP/1\.x transport connection broken)`),
+	regexp.MustCompile(`\(Client\.Timeout (exceeded while awaiting headers|or context cancellation while reading body)\)`),
+	regexp.MustCompile(`\bRequestID: ([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Z0-9]{52})\b`),
+}
+
+const loopback = `(127(\.[0-9]{1,3}){3}|\[::1\]):[0-9]{1,5}`
+
 // shaped says whether a member says what members of its name do.
 func shaped(name, value string) bool {
+	if slices.Contains([]string{"cause", "err", "errorMessage"}, name) {
+		for _, cause := range causes {
+			value = cause.ReplaceAllString(value, " ")
+		}
+	}
 	for names, shape := range shapes {
 		if names == name || slices.Contains(strings.Fields(names), name) {
 			return shape.MatchString(value)
@@ -130,6 +147,52 @@ func told(line string) (map[string]string, error) {
 		}
 	}
 	return members, nil
+}
+
+// broken are what is said of connections and of time that runs out, under load.
+var broken = []string{
+	`read tcp 127.0.0.1:4242->127.0.0.1:8000: read: connection reset by peer`,
+	`write tcp [::1]:42420->[::1]:8000: write: broken pipe`,
+	`dial tcp 127.0.0.1:8000: connect: connection refused`,
+	`dial tcp 127.0.0.1:8000: i/o timeout`,
+	`net/http: request canceled (Client.Timeout exceeded while awaiting headers)`,
+	`net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)`,
+	`context deadline exceeded (Client.Timeout exceeded while awaiting headers)`,
+	`context deadline exceeded (Client.Timeout or context cancellation while reading body)`,
+	`net/http: HTTP/1.x transport connection broken: unexpected EOF`,
+	`request send failed, Post "http://127.0.0.1:8000/": read tcp 127.0.0.1:4242->127.0.0.1:8000: i/o timeout`,
+	`operation error DynamoDB: GetItem, https response error StatusCode: 400, RequestID: 12a18625-3cb3-fafc-b6e0-4f3bd5b9b7a4, api error x`,
+	`https response error StatusCode: 500, RequestID: ` + strings.Repeat("AB12", 13) + `, InternalServerError`,
+}
+
+// TestLogLinesShapes: what a broken connection is called has the shape of a cause, and what is beside it has to have it too.
+func TestLogLinesShapes(t *testing.T) {
+	t.Parallel()
+	for _, cause := range broken {
+		for _, name := range []string{"cause", "err", "errorMessage"} {
+			if !shaped(name, cause) {
+				t.Errorf("%s may not be %q", name, cause)
+			}
+		}
+		for _, other := range []string{"493817", "alice@example.com", "7QH4-XK2M", "user/alice", "203.0.113.7:443", "(alice)"} {
+			for _, text := range []string{cause + " " + other, other + " " + cause, cause + ": " + other, cause + other} {
+				if shaped("cause", text) {
+					t.Errorf("a cause may be %q", text)
+				}
+			}
+		}
+		if shaped("user", cause) {
+			t.Errorf("a user may be %q", cause)
+		}
+	}
+	for _, text := range []string{
+		"dial tcp 203.0.113.7:443: connect: connection refused", "read tcp 127.0.0.1:493817: i/o timeout", "127.0.0.1:4242", "net/http: alice/smith",
+		"(Client.Timeout of alice)", "12a18625-3cb3-fafc-b6e0-4f3bd5b9b7a4", "RequestID: 493817", "RequestID: 12a18625-3cb3-fafc-b6e0-4f3bd5b9b7a4-7QH4",
+	} {
+		if shaped("cause", text) {
+			t.Errorf("a cause may be %q", text)
+		}
+	}
 }
 
 // TestLogLines: what the functions are made of logs these lines with these members, those included that no test provokes.
