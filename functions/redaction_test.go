@@ -183,12 +183,54 @@ func (w *world) look(p *private, lines *int) {
 			if members == nil {
 				members = map[string]string{"no member": line}
 			}
-			delete(members, "time") // it is one, and has digits of its own
-			for member, text := range members {
+			for member, text := range searched(members) {
 				if what, found := p.in(text); what != "" {
 					w.tb.Errorf("%s tells %s, %q, in %s:\n%s", name, what, found, member, line)
 				}
 			}
 		}
+	}
+}
+
+// fractions are those of seconds, at the end of what is a time and nothing else. A microsecond has as many digits as a code.
+var fractions = regexp.MustCompile(`^(2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.[0-9]{1,9}Z$`)
+
+// searched are the members of a line in which what is private can be: all but its time, which is one and has digits of its own,
+// and but the fraction of a second that other times have.
+func searched(members map[string]string) map[string]string {
+	all := maps.Clone(members)
+	delete(all, "time")
+	for _, name := range []string{"at", "since"} {
+		if text, ok := all[name]; ok {
+			all[name] = fractions.ReplaceAllString(text, "${1}Z")
+		}
+	}
+	return all
+}
+
+// TestPrivateTimes: a microsecond is no code, and a code is one wherever a time should be.
+func TestPrivateTimes(t *testing.T) {
+	t.Parallel()
+	p := newPrivate()
+	p.secret("a code", "493817")
+	for text, private := range map[string]bool{
+		"2026-01-05T09:00:00.493817Z":        false,
+		"2026-01-05T09:00:00Z":               false,
+		"493817":                             true,
+		".493817Z":                           true,
+		"2026-01-05T09:00:00.493817":         true,
+		"2026-01-05T09:00:00.493817Z 493817": true,
+		"493817 2026-01-05T09:00:00.493817Z": true,
+		"2026-01-05T09:00:00Z 493817":        true,
+		"2026-01-05T493817Z":                 true,
+	} {
+		for _, name := range []string{"at", "since"} {
+			if what, _ := p.in(searched(map[string]string{name: text})[name]); (what != "") != private {
+				t.Errorf("%s: %q is taken for %q, want something found: %v", name, text, what, private)
+			}
+		}
+	}
+	if what, _ := p.in(searched(map[string]string{"cause": "2026-01-05T09:00:00.493817Z"})["cause"]); what == "" {
+		t.Error("a code in a time in a cause is not found")
 	}
 }
