@@ -26,8 +26,8 @@ func (d Deps) authorize(e events.APIGatewayV2HTTPRequest, r api.Route, c *call) 
 		if authorizer == nil || authorizer.IAM == nil || authorizer.IAM.UserARN == "" {
 			return api.NewProblem(api.CodeUnauthorized, "Sign the request with the host role's credentials.")
 		}
-		if segment, ok := e.PathParameters["user"]; ok {
-			user, err := api.ParsePathUser(segment)
+		if strings.Contains(r.Path, "{user}") {
+			user, err := api.ParsePathUser(e.PathParameters["user"])
 			if err != nil {
 				return err
 			}

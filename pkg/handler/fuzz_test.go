@@ -135,6 +135,7 @@ func FuzzRawEvent(f *testing.F) {
 	}
 	f.Add([]byte(`{"routeKey":"GET /v1/status","requestContext":{"authorizer":{"jwt":{"claims":{"sub":"u","auth_time":"1e9"}}}}}`))
 	f.Add([]byte(`{"routeKey":"POST /v1/challenges","isBase64Encoded":true,"body":"eyJ1c2VyX2lkIjoidSIsIm5vbmNlIjoibiJ9","requestContext":{"authorizer":{"iam":{"userArn":"x"}}}}`))
+	f.Add([]byte(`{"routeKey":"POST /v1/users/{user}/events","body":"{\"type\":\"login\"}","requestContext":{"authorizer":{"iam":{"userArn":"x"}}}}`))
 	f.Add([]byte(`{"routeKey":"POST /v1/users/{user}/events","pathParameters":{"user":"=dQ"},"body":"{\"type\":\"login\"}","requestContext":{"authorizer":{"iam":{"userArn":"x"}}}}`))
 	f.Add([]byte(`{"routeKey":"GET /v1/reviews","requestContext":{"authorizer":{"jwt":{"claims":{"sub":"u","cognito:groups":"[reviewers]","amr":"[mfa]","auth_time":"1772633100"}}}}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
