@@ -242,7 +242,7 @@ func readNamed(answer []byte) (inquiryID, link string, err error) {
 		} `json:"meta"`
 	}
 	if err := json.Unmarshal(answer, &told); err != nil {
-		return "", "", fmt.Errorf("the answer is not an inquiry: %w", err)
+		return "", "", noInquiry(err)
 	}
 	if told.Data.Type != "inquiry" || !isIdentifier(told.Data.ID) {
 		return "", "", fmt.Errorf("the answer is not an inquiry: its type is %q, its id %q", show(told.Data.Type), show(told.Data.ID))

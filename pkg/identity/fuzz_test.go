@@ -18,6 +18,7 @@ func FuzzInquiry(f *testing.F) {
 	f.Add(answer)
 	f.Add([]byte(`{"data":{"type":"inquiry","id":"inq_1","attributes":{"status":"needs-review"}},"included":[{"type":"verification/government-id","attributes":{"status":"passed","name-first":"A\u202e\n"}}]}`))
 	f.Add([]byte(`{"data":{"type":"inquiry","id":"inq_1","attributes":{"status":"approved","created-at":"soon"}},"included":[null]}`))
+	f.Add([]byte("{\"data\":{\"type\":\"inquiry\",\"id\":\"inq_1\",\"attributes\":{\"status\":\"approved\",\"created-at\":\"so\x7fn\"}}}"))
 	f.Add([]byte(`{"data":null}`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		inquiry, err := readInquiry(answer)

@@ -58,7 +58,7 @@ func readInquiry(answer []byte) (Inquiry, error) {
 		Included []resource `json:"included"`
 	}
 	if err := json.Unmarshal(answer, &told); err != nil {
-		return Inquiry{}, fmt.Errorf("the answer is not an inquiry: %w", err)
+		return Inquiry{}, noInquiry(err)
 	}
 	if told.Data.Type != "inquiry" {
 		return Inquiry{}, fmt.Errorf("the answer is not an inquiry: its type is %q", show(told.Data.Type))
@@ -71,7 +71,7 @@ func readInquiry(answer []byte) (Inquiry, error) {
 		DecisionedAt time.Time `json:"decisioned-at"`
 	}
 	if err := json.Unmarshal(told.Data.Attributes, &is); err != nil {
-		return Inquiry{}, fmt.Errorf("the answer is not an inquiry: %w", err)
+		return Inquiry{}, noInquiry(err)
 	}
 	status := Status(strings.ReplaceAll(is.Status, "-", "_")) // the documentation has needs_review and needs-review
 	if _, known := outcomes[status]; !known {
@@ -81,6 +81,11 @@ func readInquiry(answer []byte) (Inquiry, error) {
 		ID: told.Data.ID, Reference: is.Reference, Status: status, Person: readPerson(told.Included),
 		CreatedAt: is.CreatedAt, CompletedAt: is.CompletedAt, DecisionedAt: is.DecisionedAt,
 	}, nil
+}
+
+// noInquiry is the error of an answer that cannot be read. What is wrong with it may quote it.
+func noInquiry(err error) error {
+	return fmt.Errorf("the answer is not an inquiry: %s", show(err.Error()))
 }
 
 // verification is what one of them says: strings, by name.
