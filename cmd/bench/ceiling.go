@@ -27,7 +27,7 @@ func ceiling(out io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	syncs, err := syncs(filepath.Join(dir, "syncs"))
+	syncs, err := syncs(dir)
 	if err != nil {
 		return err
 	}
@@ -53,9 +53,9 @@ func ceiling(out io.Writer, o options) (err error) {
 	return nil
 }
 
-// syncs are how long it takes until 4 KB more are on the disk.
-func syncs(path string) (took []time.Duration, err error) {
-	f, err := os.Create(path)
+// syncs are how long it takes until 4 KB more are on the disk of a directory, sorted.
+func syncs(dir string) (took []time.Duration, err error) {
+	f, err := os.Create(filepath.Join(dir, "syncs"))
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ func TestMeasure(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, row := range []string{
-		`\| 1 \|( \d+ ± \d+( \| [\d.]+){2} \|){2}\n`, `\| 8 \|( \d+ ± \d+( \| [\d.]+){2} \|){2}\n`, // codes
-		`\| 8 \|( [\d.]+ \|){6}\n`,                     // sign-ins
+		`\| 1 \|( \d+ ± \d+( \| [\d.]+){2} \|){2} [\d.]+ \|\n`, `\| 8 \|( \d+ ± \d+( \| [\d.]+){2} \|){2} [\d.]+ \|\n`, // codes
+		`\| 8 \|( [\d.]+ \|){7}\n`,                     // sign-ins
 		`\| 8 \| \d+ \| \d+ ± \d+( \| [\d.]+){2} \|\n`, // ceiling
 	} {
 		if !regexp.MustCompile(row).MatchString(out.String()) {
