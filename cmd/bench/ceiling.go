@@ -89,7 +89,7 @@ type bare struct {
 }
 
 func openBare(path string) (*bare, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoStatistics: true})
+	db, err := bolt.Open(path, 0o600, &bolt.Options{FreelistType: bolt.FreelistMapType, NoFreelistSync: true, NoStatistics: true})
 	if err != nil {
 		return nil, err
 	}

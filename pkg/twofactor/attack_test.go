@@ -43,20 +43,21 @@ func (l limits) lock(failures int) time.Duration {
 // guesses is when they come from begun to end, each at the first moment at which it is compared; the one that would
 // suspend waits for the last.
 func (l limits) guesses(begun, end time.Time) (times []time.Time) {
-	day := func(t time.Time) time.Time { return t.Truncate(24 * time.Hour) }
+	forgotten := func(t time.Time) time.Time { return t.Truncate(24*time.Hour).AddDate(0, 0, 31) }
 	oldest := 0 // of those that count: of today, or of the 30 days before
-	for at := begun; at.Before(end); at = at.Add(max(l.lock(len(times)), time.Second)) {
-		for ; oldest < len(times) && !at.Before(day(times[oldest]).AddDate(0, 0, 31)); oldest++ {
+	for at := begun; at.Before(end); {
+		for ; oldest < len(times) && !at.Before(forgotten(times[oldest])); oldest++ {
 		}
 		if len(times)-oldest == l.monthly-1 {
-			next := day(times[oldest]).AddDate(0, 0, 31)
+			next := forgotten(times[oldest])
 			if !next.Before(end) {
 				return append(times, at)
 			}
-			for at = next; oldest < len(times) && !at.Before(day(times[oldest]).AddDate(0, 0, 31)); oldest++ {
-			}
+			at = next
+			continue
 		}
 		times = append(times, at)
+		at = at.Add(max(l.lock(len(times)), time.Second))
 	}
 	return times
 }
