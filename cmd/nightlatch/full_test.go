@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -9,12 +10,36 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nightlatch/nightlatch/pkg/api"
 	"github.com/nightlatch/nightlatch/pkg/needs"
 )
+
+var fullDisk = flag.String("full.disk", "", "a directory of a small file system, which TestFullDisk fills to its last byte; otherwise it limits how large a file can be")
+
+// fill takes all the room that there is beside a file, and returns what gives it back.
+func fill(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; {
+		if _, err := ballast.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		if err := errors.Join(ballast.Close(), os.Remove(ballast.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // fullAt is a command that runs another whose files can have so many bytes, which to a program looks like a full disk.
 func fullAt(t *testing.T, size int64, command []string) []string {
@@ -39,6 +64,15 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	const clients, before = 8, 5
 	binary, data := buildProgram(t), dataDir(t)
+	if *fullDisk != "" {
+		small, err := os.MkdirTemp(*fullDisk, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(small) })
+		data = small
+		giveSessionKey(t, data)
+	}
 	var customers [clients][]*customer
 	visit := func(s *season, i int) bool {
 		c := &customer{id: fmt.Sprintf("%d of client %d", len(customers[i]), i)}
@@ -57,7 +91,14 @@ func TestFullDisk(t *testing.T) {
 	})
 	p.kill(t)
 
-	p = startCommand(t, clients, fullAt(t, sizeOf(t, filepath.Join(data, "nightlatch.db")), programArgs(binary, data))...)
+	command, empty := programArgs(binary, data), func() {}
+	if *fullDisk == "" {
+		command = fullAt(t, sizeOf(t, filepath.Join(data, "nightlatch.db")), command)
+	}
+	p = startCommand(t, clients, command...)
+	if *fullDisk != "" {
+		empty = fill(t, *fullDisk)
+	}
 	s.program, s.full = p, true
 	together(clients, clients, func(i int) {
 		for n := 0; visit(s, i); n++ {
@@ -91,6 +132,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	p.close()
 
+	empty()
 	p = startProgram(t, binary, data, clients)
 	s.program, s.full = p, false
 	together(clients, clients, func(i int) {

@@ -26,6 +26,12 @@ var testSessionKey = sync.OnceValues(newSessionKey)
 func dataDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
+	giveSessionKey(t, dir)
+	return dir
+}
+
+func giveSessionKey(t testing.TB, dir string) {
+	t.Helper()
 	key, err := testSessionKey()
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +39,6 @@ func dataDir(t testing.TB) string {
 	if err := os.WriteFile(filepath.Join(dir, "session-key.pem"), key, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // live is a server that is really there, on a free port.
