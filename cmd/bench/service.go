@@ -18,7 +18,8 @@ import (
 type service struct {
 	*process
 	accounts int
-	drawn    int // how often accounts have been
+	drawn    int         // how often accounts have been
+	attempts [][]attempt // drawn last, for right codes
 }
 
 // secret of an account; nothing has to be kept.
@@ -180,9 +181,10 @@ func (s *service) verifications(clients int, right bool) ([][]call, error) {
 		return nil, err
 	}
 	if right {
-		s.drawn++ // wrong ones are for the same accounts: what they add up to ends with the next right one
+		s.drawn++
+		s.attempts = s.draw(clients, step)
 	}
-	attempts := s.draw(clients, step)
+	attempts := s.attempts // wrong ones are for the same: what they add up to ends with the next right one
 	each := make([][]call, clients)
 	for client := range attempts {
 		for _, a := range attempts[client] {
