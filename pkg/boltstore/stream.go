@@ -17,6 +17,9 @@ import (
 const (
 	// streamBatch is how many versions are delivered at once; the function on AWS is given as many.
 	streamBatch = 100
+	// gathering is how long a Stream that has caught up waits before it delivers more: what is written meanwhile shares the
+	// two commits of a delivery, which otherwise come between the commits of whoever waits for an answer.
+	gathering = 20 * time.Millisecond
 	// keptVersions is how many versions are kept after they were delivered, for Versions.
 	keptVersions = 1000
 	// firstRetry is the pause after a failed delivery; each further failure doubles it, up to lastRetry.
@@ -53,10 +56,7 @@ func (s *Store) Stream(ctx context.Context, deliver func(ctx context.Context, ba
 			continue
 		}
 		if err := deliver(ctx, batch); err != nil {
-			timer := time.NewTimer(pause)
-			err := wait(ctx, s, timer.C)
-			timer.Stop()
-			if err != nil {
+			if err := wait(ctx, s, time.After(pause)); err != nil {
 				return err
 			}
 			pause = min(2*pause, lastRetry)
@@ -66,6 +66,11 @@ func (s *Store) Stream(ctx context.Context, deliver func(ctx context.Context, ba
 		// Also when ctx has ended meanwhile: what was delivered should not be delivered again.
 		if err := s.delivered(context.WithoutCancel(ctx), last); err != nil {
 			return err
+		}
+		if len(batch) < streamBatch {
+			if err := wait(ctx, s, time.After(gathering)); err != nil {
+				return err
+			}
 		}
 	}
 }

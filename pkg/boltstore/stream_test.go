@@ -100,14 +100,15 @@ func TestStreamWakesForAWrite(t *testing.T) {
 		r := &receiver{}
 		stop := start(t, s, r)
 		var want []twofactor.Version
-		begun := time.Now()
 		for n := range int64(3) {
+			time.Sleep(gathering)
+			begun := time.Now()
 			want = append(want, putVersions(t, s, "u", n+1, n+1)...)
 			synctest.Wait()
 			wantDelivered(t, r, want)
-		}
-		if waited := time.Since(begun); waited != 0 {
-			t.Errorf("delivered after %s: something polls", waited)
+			if waited := time.Since(begun); waited != 0 {
+				t.Errorf("delivered after %s: something polls", waited)
+			}
 		}
 		if got := s.Counts().Commits; got != 6 {
 			t.Errorf("%d commits, want one for each write and one for each delivery", got)
@@ -116,6 +117,29 @@ func TestStreamWakesForAWrite(t *testing.T) {
 		synctest.Wait()
 		if got := s.Counts().Commits; got != 6 {
 			t.Errorf("%d commits after an idle hour, want no more", got)
+		}
+		stop()
+	})
+}
+
+// TestStreamGathers: what is written right after a delivery comes together in the next one, soon.
+func TestStreamGathers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, storeIn(t))
+		r := &receiver{}
+		stop := start(t, s, r)
+		want := putVersions(t, s, "u", 1, 1)
+		synctest.Wait()
+		want = append(want, putVersions(t, s, "u", 2, 120)...)
+		time.Sleep(gathering)
+		synctest.Wait()
+		wantDelivered(t, r, want)
+		if !slices.Equal(r.sizes, []int{1, 100, 19}) {
+			t.Errorf("batches of %v", r.sizes)
+		}
+		if got := s.Counts().Commits; got != 123 {
+			t.Errorf("%d commits, want one for each write and one for each delivery", got)
 		}
 		stop()
 	})
@@ -260,6 +284,7 @@ func TestStreamEndsWithTheStore(t *testing.T) {
 		if err := s.ReplaceConfig(t.Context(), "large", make([]byte, 1<<20), 1); !errors.Is(err, ErrFailed) {
 			t.Fatalf("ReplaceConfig: %v, want ErrFailed", err)
 		}
+		time.Sleep(gathering)
 		synctest.Wait()
 		select {
 		case err := <-ended:
