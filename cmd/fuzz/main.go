@@ -10,6 +10,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,11 +32,14 @@ func main() {
 	each := flag.String("for", "20s", "how `long` each target is fuzzed, or how many inputs it is given: 1h, 10000000x")
 	only := flag.String("run", "", "only the targets that match this `regexp`, as pkg/api:FuzzDecode")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // which go test has got as well
 	defer stop()
 	chosen, err := regexp.Compile(*only)
-	if err == nil && flag.NArg() > 0 {
-		err = fmt.Errorf("%q is no flag; -h lists them", flag.Arg(0))
+	if long, wrong := time.ParseDuration(*each); !inputs.MatchString(*each) && (wrong != nil || long <= 0) {
+		err = errors.Join(err, fmt.Errorf("-for %s is neither how long, as 1h, nor how many inputs, as 10000000x", *each))
+	}
+	if flag.NArg() > 0 {
+		err = errors.Join(err, fmt.Errorf("%q is no flag; -h lists them", flag.Arg(0)))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fuzz:", err)
@@ -46,6 +51,8 @@ func main() {
 	}
 }
 
+var inputs = regexp.MustCompile(`^[1-9][0-9]*x$`)
+
 // fuzz fuzzes the chosen targets of the module in the present directory.
 func fuzz(ctx context.Context, out io.Writer, each string, chosen *regexp.Regexp) error {
 	self, err := os.Executable()
@@ -56,24 +63,27 @@ func fuzz(ctx context.Context, out io.Writer, each string, chosen *regexp.Regexp
 	if err != nil {
 		return err
 	}
-	var table, broken []string
+	var table, failed []string
 	for i, t := range targets {
 		if ctx.Err() != nil {
 			break
 		}
 		fmt.Fprintf(out, "[%d/%d] %s, %s\n", i+1, len(targets), t, each)
 		begun := time.Now()
-		inputs, kept, err := t.run(out, self, each)
-		table = append(table, fmt.Sprintf("| %s | %s | %s | %s |", t, inputs, time.Since(begun).Round(time.Second), kept))
-		if err != nil && ctx.Err() == nil {
-			broken = append(broken, t.String())
+		given, kept, err := t.run(out, self, each)
+		table = append(table, fmt.Sprintf("| %s | %s | %s | %s |", t, given, time.Since(begun).Round(time.Second), kept))
+		if (err != nil || given == "0") && ctx.Err() == nil {
+			failed = append(failed, t.String())
 		}
 	}
 	fmt.Fprintf(out, "\n| target | inputs | time | inputs kept |\n|---|---:|---:|---:|\n%s\n", strings.Join(table, "\n"))
-	if len(broken) > 0 {
-		return fmt.Errorf("broken, with the input in the package's testdata/fuzz: %s", strings.Join(broken, " "))
+	if len(failed) > 0 {
+		return fmt.Errorf("failed, see above: %s", strings.Join(failed, " "))
 	}
-	return ctx.Err()
+	if ctx.Err() != nil {
+		return errors.New("stopped before the end")
+	}
+	return nil
 }
 
 // target is a fuzz test.
@@ -113,40 +123,52 @@ var counts = regexp.MustCompile(`execs: ([0-9]+) .*\(total: ([0-9]+)\)`)
 
 // run fuzzes one target, and returns how many inputs it was given and how many of them are kept since they went where none
 // had been.
-func (t target) run(out io.Writer, self, each string) (inputs, kept string, err error) {
-	inputs, kept = "0", "0"
+func (t target) run(out io.Writer, self, each string) (given, kept string, err error) {
+	given, kept = "0", "0"
 	// An input that goes somewhere new is worth little effort to make it smaller, which takes a minute each by default.
-	c := exec.Command("go", "test", "-toolexec", self+" toolexec", "-run", "^$", "-timeout", "0",
+	c := exec.Command("go", "test", "-toolexec", "'"+self+"' toolexec", "-vet", "off", "-run", "^$", "-timeout", "0",
 		"-fuzz", "^"+t.name+"$", "-fuzztime", each, "-fuzzminimizetime", "10x", "./"+t.dir)
-	const memory = "/dev/shm"
-	if s, err := os.Stat(memory); err == nil && s.IsDir() {
-		c.Env = append(os.Environ(), "TMPDIR="+memory) // what the workers share would be written to the disk again and again
-	}
-	c.Stderr = os.Stderr
+	c.Env, c.Stderr = inMemory(os.Environ()), os.Stderr
 	pipe, err := c.StdoutPipe()
 	if err != nil {
-		return inputs, kept, err
+		return given, kept, err
 	}
 	if err := c.Start(); err != nil {
-		return inputs, kept, err
+		return given, kept, err
 	}
-	lines := bufio.NewScanner(pipe)
-	for lines.Scan() {
-		fmt.Fprintln(out, lines.Text())
-		if found := counts.FindStringSubmatch(lines.Text()); found != nil {
-			inputs, kept = found[1], found[2]
+	for lines := bufio.NewReader(pipe); ; {
+		line, err := lines.ReadString('\n')
+		fmt.Fprint(out, line)
+		if found := counts.FindStringSubmatch(line); found != nil {
+			given, kept = found[1], found[2]
+		}
+		if err != nil {
+			return given, kept, c.Wait()
 		}
 	}
-	return inputs, kept, c.Wait()
+}
+
+// inMemory adds to an environment where what a target's processes share is kept: in memory, if there is such a place, since
+// on a disk it is written back again and again. What is compiled stays where it was: the place may be small, and may not
+// hold programs.
+func inMemory(environment []string) []string {
+	const memory = "/dev/shm"
+	if s, err := os.Stat(memory); err != nil || !s.IsDir() || os.Getenv("TMPDIR") != "" {
+		return environment
+	}
+	if os.Getenv("GOTMPDIR") == "" {
+		environment = append(environment, "GOTMPDIR="+os.TempDir())
+	}
+	return append(environment, "TMPDIR="+memory)
 }
 
 // tool runs a tool of the go command for it (go help build, -toolexec). The compiler is told to count branches only where
-// counted says so, and has another version then: the go command keeps what was compiled under it.
+// counted says so, and has another version then, under which the go command keeps what was compiled.
 func tool(path string, args []string) int {
 	compiler := strings.TrimSuffix(filepath.Base(path), ".exe") == "compile"
-	var version bytes.Buffer
 	c := exec.Command(path, args...)
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	var version bytes.Buffer
 	asked := compiler && slices.Contains(args, "-V=full")
 	if asked {
 		c.Stdout = &version
@@ -156,7 +178,7 @@ func tool(path string, args []string) int {
 	}
 	err := c.Run()
 	if asked {
-		fmt.Println(strings.TrimSpace(version.String()), "nightlatch-fuzz")
+		fmt.Printf("%s-%x\n", bytes.TrimSpace(version.Bytes()), sha256.Sum256([]byte(strings.Join(decoders, " "))))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "fuzz:", path, err)
@@ -165,15 +187,12 @@ func tool(path string, args []string) int {
 	return 0
 }
 
-// counted says whether where an input goes in a package tells it from others.
+// decoders begin the names of the packages in which an input's way tells it from others.
+var decoders = []string{
+	"github.com/nightlatch/", "github.com/aws/aws-lambda-go/", "github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue", "github.com/go-jose/",
+	"github.com/pquerna/", "main", "encoding/", "internal/strconv", "mime", "net/mail", "net/textproto", "net/url", "strconv", "unicode/",
+}
+
 func counted(pkg string) bool {
-	for _, prefix := range []string{
-		"github.com/nightlatch/", "github.com/aws/aws-lambda-go/", "github.com/go-jose/", "github.com/pquerna/", "main", "encoding/", "mime", "net/mail",
-		"net/textproto", "net/url", "strconv", "time", "unicode/",
-	} {
-		if strings.HasPrefix(pkg, prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(decoders, func(prefix string) bool { return strings.HasPrefix(pkg, prefix) })
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,41 +9,35 @@ import (
 	"testing"
 )
 
-const targets = `package p
-
-import (
-	"encoding/hex"
-	"testing"
-)
-
-func FuzzGood(f *testing.F) {
-	f.Fuzz(func(t *testing.T, text string) {
-		if raw, err := hex.DecodeString(text); err == nil && len(raw) != len(text)/2 {
-			t.Error(text)
-		}
-	})
+// TestMain lets the test be the program that it tests.
+func TestMain(m *testing.M) {
+	if os.Getenv("FUZZ_AS_PROGRAM") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
 }
 
-func FuzzBad(f *testing.F) {
-	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 1 && text[0] > 'Z' {
-			t.Error(text)
-		}
-	})
+func program(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, args...)
+	c.Dir, c.Env = dir, append(os.Environ(), "FUZZ_AS_PROGRAM=1")
+	return c
 }
-`
 
-// TestFuzz: what there is in a module is run, in its order, and the table tells how often; what breaks is named, and its
-// input is where go test looks for it.
-func TestFuzz(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	program := filepath.Join(dir, "fuzz.exe")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// writeModule makes a module with a target that holds and one that does not.
+func writeModule(t *testing.T, dir string) {
+	t.Helper()
+	targets, err := os.ReadFile("testdata/targets.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"go.mod": "module github.com/nightlatch/p\n\ngo 1.26\n", "pkg/p/p_test.go": targets,
+		"go.mod": "module github.com/nightlatch/p\n\ngo 1.26\n", "pkg/p/p_test.go": string(targets),
 		"cmd/.keep": "", "functions/.keep": "",
 	} {
 		path := filepath.Join(dir, name)
@@ -55,11 +48,17 @@ func TestFuzz(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestFuzz: what there is in a module is run, in its order, and the table tells how often; what breaks is named, and its
+// input is where go test looks for it.
+func TestFuzz(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writeModule(t, dir)
 	run := func(wantFailure bool, args ...string) string {
 		t.Helper()
-		c := exec.Command(program, args...)
-		c.Dir = dir
-		out, err := c.CombinedOutput()
+		out, err := program(t, dir, args...).CombinedOutput()
 		if (err != nil) != wantFailure {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -70,14 +69,23 @@ func TestFuzz(t *testing.T) {
 		t.Error(out)
 	}
 	out = run(true, "-for", "1000000x")
-	if !regexp.MustCompile(`(?s)\[1/2\] pkg/p:FuzzBad, .*\[2/2\] pkg/p:FuzzGood, .*\n\| pkg/p:FuzzBad \| .*\n\| pkg/p:FuzzGood \| 1000000 \| .*broken, .*: pkg/p:FuzzBad\n$`).MatchString(out) {
+	if !regexp.MustCompile(`(?s)\[1/2\] pkg/p:FuzzBad, .*\[2/2\] pkg/p:FuzzGood, .*\n\| pkg/p:FuzzBad \| .*\n\| pkg/p:FuzzGood \| 1000000 \| .*failed, see above: pkg/p:FuzzBad\n$`).MatchString(out) {
 		t.Error(out)
 	}
 	if kept, err := filepath.Glob(filepath.Join(dir, "pkg/p/testdata/fuzz/FuzzBad/*")); err != nil || len(kept) != 1 {
 		t.Errorf("%v, %v", kept, err)
 	}
-	if out := run(true, "-run", "None"); !strings.Contains(out, `no target matches "None" here`) {
-		t.Error(out)
+	for want, args := range map[string][]string{
+		`no target matches "None" here`:     {"-run", "None"},
+		"-for soon is neither how long":     {"-for", "soon"},
+		"-for 0x is neither how long":       {"-for", "0x"},
+		`"FuzzGood" is no flag`:             {"FuzzGood"},
+		"error parsing regexp: missing ":    {"-run", "("},
+		"flag provided but not defined: -x": {"-x"},
+	} {
+		if out := run(true, args...); !strings.Contains(out, want) || strings.Contains(out, "[1/") {
+			t.Errorf("%v: %s", args, out)
+		}
 	}
 }
 
@@ -85,23 +93,18 @@ func TestFuzz(t *testing.T) {
 func TestCompiler(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	program, compiler := filepath.Join(dir, "fuzz.exe"), filepath.Join(dir, "compile")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	compiler := filepath.Join(dir, "compile")
 	if err := os.WriteFile(compiler, []byte("#!/bin/sh\necho \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for args, want := range map[string]string{
-		"-V=full":                            "-V=full nightlatch-fuzz",
+		"-V=full":                            "-V=full-[0-9a-f]{64}",
 		"-p encoding/json -d=libfuzzer x":    "-p encoding/json -d=libfuzzer x",
 		"-p github.com/aws/x -d=libfuzzer x": "-p github.com/aws/x x",
 	} {
-		var out bytes.Buffer
-		c := exec.Command(program, append([]string{"toolexec", compiler}, strings.Fields(args)...)...)
-		c.Stdout = &out
-		if err := c.Run(); err != nil || strings.TrimSpace(out.String()) != want {
-			t.Errorf("%s: %q, %v", args, out.String(), err)
+		out, err := program(t, "", append([]string{"toolexec", compiler}, strings.Fields(args)...)...).Output()
+		if err != nil || !regexp.MustCompile("^"+want+"\n$").Match(out) {
+			t.Errorf("%s: %q, %v", args, out, err)
 		}
 	}
 }
