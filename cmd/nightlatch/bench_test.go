@@ -83,7 +83,7 @@ func (v *venue) run(b *testing.B, all [][]request) {
 func (v *venue) settled() boltstore.Counts {
 	store := v.server.store.(embedded)
 	for before := store.Counts(); ; {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // the stream gathers for less
 		now := store.Counts()
 		if now == before {
 			return now

@@ -18,7 +18,7 @@ const (
 	// streamBatch is how many versions are delivered at once; the function on AWS is given as many.
 	streamBatch = 100
 	// gathering is how long a Stream that has caught up waits before it delivers more: what is written meanwhile shares the
-	// two commits of a delivery, which otherwise come between the commits of whoever waits for an answer.
+	// commits of a delivery and of what it is delivered for, which otherwise come before those that somebody waits for.
 	gathering = 20 * time.Millisecond
 	// keptVersions is how many versions are kept after they were delivered, for Versions.
 	keptVersions = 1000
@@ -34,7 +34,7 @@ var keyDelivered = []byte("delivered")
 var ErrStreaming = errors.New("boltstore: the stream is being delivered already")
 
 // Stream delivers every stored version of every account, in the order of the writes, until ctx ends. deliver gets at most
-// 100 at a time; after an error it gets them again, later and perhaps with more. What was delivered is remembered across
+// 100 at a time, and with fewer nothing for the next 20 ms; after an error it gets them again, later and perhaps with more. What was delivered is remembered across
 // restarts; a version is delivered again only if deliver failed, or the process ended between deliver and the note of it.
 //
 // It returns ctx's error, or the store's when that can no longer be read. One Stream can run at a time.

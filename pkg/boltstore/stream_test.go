@@ -132,7 +132,7 @@ func TestStreamGathers(t *testing.T) {
 		want := putVersions(t, s, "u", 1, 1)
 		synctest.Wait()
 		want = append(want, putVersions(t, s, "u", 2, 120)...)
-		time.Sleep(gathering)
+		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		wantDelivered(t, r, want)
 		if !slices.Equal(r.sizes, []int{1, 100, 19}) {
@@ -141,7 +141,10 @@ func TestStreamGathers(t *testing.T) {
 		if got := s.Counts().Commits; got != 123 {
 			t.Errorf("%d commits, want one for each write and one for each delivery", got)
 		}
-		stop()
+		begun := time.Now()
+		if err := stop(); !errors.Is(err, context.Canceled) || time.Since(begun) != 0 { // while it gathers
+			t.Errorf("Stream: %v after %s", err, time.Since(begun))
+		}
 	})
 }
 

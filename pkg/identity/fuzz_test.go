@@ -20,7 +20,11 @@ func FuzzInquiry(f *testing.F) {
 	f.Add([]byte(`{"data":{"type":"inquiry","id":"inq_1","attributes":{"status":"approved","created-at":"soon"}},"included":[null]}`))
 	f.Add([]byte("{\"data\":{\"type\":\"inquiry\",\"id\":\"inq_1\",\"attributes\":{\"status\":\"approved\",\"created-at\":\"so\x7fn\"}}}"))
 	f.Add([]byte(`{"data":null}`))
+	f.Add([]byte("{\"data\":\x01\x7f}"))
 	f.Fuzz(func(t *testing.T, answer []byte) {
+		if _, _, err := readNamed(answer); err != nil && !fit(err.Error(), 2000) {
+			t.Errorf("%q", err)
+		}
 		inquiry, err := readInquiry(answer)
 		if err != nil {
 			if (inquiry != Inquiry{}) || !fit(err.Error(), 2000) {
