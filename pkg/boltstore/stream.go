@@ -34,8 +34,9 @@ var keyDelivered = []byte("delivered")
 var ErrStreaming = errors.New("boltstore: the stream is being delivered already")
 
 // Stream delivers every stored version of every account, in the order of the writes, until ctx ends. deliver gets at most
-// 100 at a time, and with fewer nothing for the next 20 ms; after an error it gets them again, later and perhaps with more. What was delivered is remembered across
-// restarts; a version is delivered again only if deliver failed, or the process ended between deliver and the note of it.
+// 100 at a time, and after fewer nothing for 20 ms; after an error it gets them again, later and perhaps with more. What
+// was delivered is remembered across restarts; a version is delivered again only if deliver failed, or the process ended
+// between deliver and the note of it.
 //
 // It returns ctx's error, or the store's when that can no longer be read. One Stream can run at a time.
 func (s *Store) Stream(ctx context.Context, deliver func(ctx context.Context, batch []twofactor.Version) error) error {
