@@ -60,12 +60,13 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// fuzzed is a recovery that logs nothing: there would be no end to it.
+// fuzzed is a recovery that logs nothing, and checks once what is refused alike: there would be no end to it.
 func fuzzed(f *testing.F, preset string) *recovery {
 	f.Helper()
 	r := newRecovery(f, preset)
 	r.deps.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
 	r.funcs = functions(r.deps)
+	r.held = map[string]bool{}
 	return r
 }
 

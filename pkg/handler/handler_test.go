@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -46,9 +47,10 @@ type world struct {
 
 	mu      sync.Mutex
 	now     time.Time
-	agent   string // of who calls; "" is the usual one
-	unheld  bool   // exchanges are not checked against openapi.yaml, which takes longer than all else
-	storeIs error  // what the store answers instead, if anything
+	agent   string          // of who calls; "" is the usual one
+	unheld  bool            // exchanges are not checked against openapi.yaml, which takes longer than all else
+	held    map[string]bool // the refusals that were, where the like of them are not checked again; nil: they are
+	storeIs error           // what the store answers instead, if anything
 	keysAre error
 	signer  error
 }
@@ -255,10 +257,24 @@ func (w *world) do(c caller, route, body string) answer {
 			w.t.Fatalf("%s: %v in %s", route, err, response.Body)
 		}
 	}
-	if !w.unheld {
+	if !w.unheld && !w.wasHeld(route, a) {
 		w.hold(c, method, path, body, a)
 	}
 	return a
+}
+
+// wasHeld tells whether the same refusal was checked before: of a request that is refused the check sees the route alone.
+func (w *world) wasHeld(route string, a answer) bool {
+	if w.held == nil || a.Status < 300 {
+		return false
+	}
+	if len(w.held) == 1<<16 {
+		clear(w.held)
+	}
+	same := fmt.Sprint(route, a.Status, a.Headers, a.Text)
+	was := w.held[same]
+	w.held[same] = true
+	return was
 }
 
 // hold checks the exchange against openapi.yaml.
