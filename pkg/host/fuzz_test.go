@@ -33,7 +33,7 @@ func FuzzVerifyAssertion(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, place uint16, flip byte) {
 		altered := []byte(good)
 		altered[int(place)%len(altered)] ^= flip
-		for _, presented := range []string{text, string(altered), part(good, 0) + "." + part(good, 1) + "." + text, text + "." + part(good, 1) + "." + part(good, 2), others} {
+		for _, presented := range []string{text, string(altered), part(good, 0) + "." + part(good, 1) + "." + text, text + "." + part(good, 1) + "." + part(good, 2)} {
 			claims, err := c.VerifyAssertion(t.Context(), presented, want)
 			switch {
 			case err == nil && (presented != good || claims.User != want.User):
