@@ -3,6 +3,7 @@
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # The same source and the same Go give the same bytes, wherever and whenever they build.
 BUILD := CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOFIPS140=off GOAMD64=v1 GOARM64=v8.0 go build -trimpath -buildvcs=false -ldflags "-s -w"
@@ -35,7 +36,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 export npm_config_update_notifier = false
 
 .DEFAULT_GOAL := help
-.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench costs conformance fuzz attack FORCE
+.PHONY: help dev dynamodb sam tools test lint vulnerabilities build functions infra bench benchstat costs conformance fuzz attack FORCE
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -158,6 +159,12 @@ bench: dist/nightlatch tools ## how fast it is: the local server under load (ARG
 	go run ./cmd/bench $(ARGS)
 	go test -count=1 -v -run '^TestCost$$' ./pkg/handler
 	go test -run '^$$' -bench . -benchmem ./...
+
+# What a change does to them: before it, make benchstat, and keep dist/benchmarks.txt as old.txt; after it, make benchstat BEFORE=old.txt.
+BENCHMARKS ?= .
+benchstat: ## every benchmark six times, or BENCHMARKS='Verify|Sign', with their spread; against those of a file: BEFORE=FILE
+	@mkdir -p dist && go test -run '^$$' -bench '$(BENCHMARKS)' -benchmem -count 6 ./... | grep --line-buffered -v 'no test files' | tee dist/benchmarks.txt
+	@! grep -q '^FAIL' dist/benchmarks.txt && echo && go run $(BENCHSTAT) $(BEFORE) dist/benchmarks.txt
 
 costs: tools ## what sign-ins and all else cost on AWS, counted: the tables of docs/operations.md
 	go test -count=1 -v -run '^TestCosts$$' ./functions
