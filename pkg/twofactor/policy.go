@@ -8,8 +8,10 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/nightlatch/nightlatch/pkg/backupcode"
 )
@@ -134,7 +136,7 @@ func ParsePolicy(text []byte) (Policy, error) {
 		return Policy{}, errors.New("policy: is not a JSON object")
 	}
 	if name := repeatedName(text); name != "" {
-		return Policy{}, fmt.Errorf("policy: %s: is given twice", name)
+		return Policy{}, fmt.Errorf("policy: %s: is given twice", onOneLine(name))
 	}
 	preset := "standard"
 	if named, ok := settings["preset"]; ok {
@@ -150,7 +152,7 @@ func ParsePolicy(text []byte) (Policy, error) {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if err := p.set(name, settings[name]); err != nil {
-			problems = append(problems, fmt.Errorf("policy: %s: %w", name, err))
+			problems = append(problems, fmt.Errorf("policy: %s: %w", onOneLine(name), err))
 		}
 	}
 	if problems != nil {
@@ -199,13 +201,22 @@ func parseSetting(value json.RawMessage, into any) error {
 	if !isNull && !errors.As(err, &mismatch) {
 		return err
 	}
+	must := "a whole number"
 	switch want := reflect.TypeOf(into).Elem(); {
 	case want == reflect.TypeFor[Duration]():
-		return fmt.Errorf(`is %s, must be a duration such as "24h"`, value)
+		must = `a duration such as "24h"`
 	case want.Kind() == reflect.String:
-		return fmt.Errorf("is %s, must be a text", value)
+		must = "a text"
 	}
-	return fmt.Errorf("is %s, must be a whole number", value)
+	return fmt.Errorf("is %s, must be %s", onOneLine(string(value)), must)
+}
+
+// onOneLine quotes what would break the line of the problem that names it.
+func onOneLine(text string) string {
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 // Validate reports every setting that is out of its range, and every two that contradict each other, by name.

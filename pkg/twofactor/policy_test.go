@@ -140,6 +140,8 @@ func TestParsePolicy(t *testing.T) {
 		`{"preset":null}`:         "policy: preset: is null, must be a text",
 		`{"enforce":"required"}`:  "policy: enforce: there is no such setting",
 		`{"Skew":1}`:              "policy: Skew: there is no such setting",
+		`{"skew\n":1}`:            `policy: "skew\n": there is no such setting`,
+		"{\"skew\":[\n0]}":        `policy: skew: is "[\n0]", must be a whole number`,
 		`{"recovery":[]}`:         "policy: recovery: is [], must be a text",
 		`{"skew":"1"}`:            `policy: skew: is "1", must be a whole number`,
 		`{"skew":0.5}`:            "policy: skew: is 0.5, must be a whole number",
