@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type options struct {
 }
 
 func main() {
+	debug.SetGCPercent(400) // as the server's, of which the load should take little
 	var o options
 	flag.StringVar(&o.program, "program", "dist/nightlatch", "the `file` to measure; make build makes it")
 	clients := flag.String("clients", "1,4,16,64,256", "how `many` send at the same time, in turn")
