@@ -48,7 +48,7 @@ func FuzzRead(f *testing.F) {
 		}
 		// What has an @ may be a URL with a password, where it is not a policy, which has neither.
 		hidden := name == "AWS_SECRET_ACCESS_KEY" || strings.Contains(value, "@") && name != "NIGHTLATCH_POLICY"
-		if hidden && len(value) >= 12 && strings.Contains(told, value) {
+		if hidden && len(value) >= 12 && strings.Contains(strings.ReplaceAll(told, "Example <no-reply@example.com>", ""), value) {
 			t.Errorf("the fault tells what %s is: %v", name, err)
 		}
 	})
