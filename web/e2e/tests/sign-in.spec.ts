@@ -52,6 +52,9 @@ async function signedIn(app: App): Promise<any> {
 /** What is kept in the tab of a sign-in. */
 const kept = (app: App) => app.page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.startsWith('nightlatch.')))
 
+/** The host's session has begun, and the page knows: a reload before that would lose the host's only answer. */
+const opened = (app: App) => expect.poll(() => app.page.evaluate(() => JSON.parse(sessionStorage.getItem('nightlatch.sign-in') ?? '{}').opened)).toBe(true)
+
 /** Has requests to a path answered otherwise. */
 async function instead(app: App, path: string, answer: (route: Route) => unknown): Promise<() => Promise<void>> {
   await app.page.route(`**${path}`, (route) => answer(route))
@@ -511,6 +514,7 @@ test.describe('set-up inside the sign-in', () => {
     await expect(heading(element, 'Congratulations!')).toBeVisible()
     await button(element, 'OK').click()
     const code = await element.locator('.code-shown').textContent()
+    await opened(app)
     await app.page.reload()
     await expect(element.locator('.code-shown')).toHaveText(code!)
     await element.getByRole('checkbox').check()
@@ -705,11 +709,33 @@ test.describe('what can go wrong on the way', () => {
     await app.page.reload()
     await expect(heading(element, 'Save your new backup code')).toBeVisible()
     const code = await element.locator('.code-shown').textContent()
+    await opened(app)
     await app.page.reload()
     await expect(element.locator('.code-shown')).toHaveText(code!)
     await element.getByRole('checkbox').check()
     await button(element, 'Continue').click()
     expect(await signedIn(app)).toMatchObject({ state: 'enabled', method: 'backup_code' })
+    expect(await kept(app)).toEqual([])
+  })
+
+  test("the host's answer is lost with the page: the new code is there until it is saved, then the password again", async ({ app }) => {
+    const element = await backup(app)
+    const redeemed = new Promise<void>((done) => void instead(app, '/demo/session', async (route) => {
+      await route.fetch()
+      done()
+    }))
+    await element.getByRole('textbox').fill(app.backupCode)
+    await button(element, 'Sign in').click()
+    const code = await element.locator('.code-shown').textContent()
+    await redeemed
+    await app.page.unroute('**/demo/session')
+    await app.page.reload()
+    await expect(element.locator('.code-shown')).toHaveText(code!)
+    await element.getByRole('checkbox').check()
+    await button(element, 'Continue').click()
+    await expect(heading(element, 'That took too long')).toBeVisible()
+    await button(element, 'Back to sign-in').click()
+    expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-start-over'])
     expect(await kept(app)).toEqual([])
   })
 
@@ -949,6 +975,7 @@ test.describe('what can go wrong on the way', () => {
     const element = await useBackup(app)
     await element.getByRole('checkbox').check()
     await button(element, 'Continue').click()
+    await expect(heading(element, 'Is your old phone gone?')).toBeVisible()
     const session = await element.evaluate((e: any) => e.session)
     await app.page.evaluate((session) => {
       const mounted = JSON.parse(sessionStorage.getItem('bench')!)
