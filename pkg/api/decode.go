@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -41,15 +42,10 @@ func decode(body []byte, into any, private bool) error {
 	if !utf8.Valid(body) {
 		return invalid("body", "must be UTF-8")
 	}
-	whole := json.NewDecoder(bytes.NewReader(body))
-	var object json.RawMessage
-	if err := whole.Decode(&object); err != nil {
-		return invalid("body", "must be valid JSON")
+	if !json.Valid(body) {
+		return invalid("body", "must be valid JSON, with nothing after it")
 	}
-	if len(bytes.Trim(body[whole.InputOffset():], " \t\r\n")) > 0 {
-		return invalid("body", "nothing may follow the JSON object")
-	}
-	d := decoder{json.NewDecoder(bytes.NewReader(object)), object, private}
+	d := decoder{json.NewDecoder(bytes.NewReader(body)), body, private}
 	d.UseNumber()
 	return d.value("", reflect.ValueOf(into).Elem())
 }
@@ -117,7 +113,7 @@ func (d decoder) value(path string, v reflect.Value) error {
 // object reads the fields of an object whose brace has been read.
 func (d decoder) object(path string, v reflect.Value) error {
 	fields := fieldsOf(v.Type())
-	given := make(map[string]bool, len(fields))
+	given := make([]bool, len(fields))
 	for d.More() {
 		token, err := d.Token()
 		name, ok := token.(string)
@@ -130,18 +126,18 @@ func (d decoder) object(path string, v reflect.Value) error {
 			return invalid(cmp.Or(path, "body"), "unknown field: there are "+names(fields))
 		case i < 0:
 			return invalid(join(path, shown(name)), unknown(fields, name))
-		case given[name]:
+		case given[i]:
 			return invalid(join(path, name), "must not be given twice")
 		}
-		given[name] = true
+		given[i] = true
 		if err := d.value(join(path, name), v.FieldByIndex(fields[i].index)); err != nil {
 			return err
 		}
 	}
-	for _, f := range fields {
+	for i, f := range fields {
 		switch value := v.FieldByIndex(f.index); {
 		case !f.required:
-		case !given[f.name]:
+		case !given[i]:
 			return invalid(join(path, f.name), "is required")
 		case value.Kind() == reflect.String && value.Len() == 0:
 			return invalid(join(path, f.name), "must not be empty")
@@ -172,7 +168,12 @@ type field struct {
 	required bool
 }
 
+var fieldsByType sync.Map // finding them takes longer than reading most requests
+
 func fieldsOf(t reflect.Type) []field {
+	if fields, ok := fieldsByType.Load(t); ok {
+		return fields.([]field)
+	}
 	var fields []field
 	for _, f := range reflect.VisibleFields(t) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -181,6 +182,7 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		fields = append(fields, field{cmp.Or(name, f.Name), f.Index, !strings.Contains(options, "omit")})
 	}
+	fieldsByType.Store(t, fields)
 	return fields
 }
 

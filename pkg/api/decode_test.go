@@ -76,18 +76,18 @@ func TestDecodeRefuses(t *testing.T) {
 		into   any
 		detail string
 	}{
-		"not JSON":                {`code=123456`, new(api.CodeRequest), "body: must be valid JSON"},
-		"cut off":                 {`{"code":"123456"`, new(api.CodeRequest), "body: must be valid JSON"},
-		"cut off in a string":     {`{"code":"12345`, new(api.CodeRequest), "body: must be valid JSON"},
-		"comma before the brace":  {`{"code":"1",}`, new(api.CodeRequest), "body: must be valid JSON"},
-		"comment":                 {`{"code":"1"/**/}`, new(api.CodeRequest), "body: must be valid JSON"},
-		"control character":       {"{\"code\":\"1\n\"}", new(api.CodeRequest), "body: must be valid JSON"},
-		"byte order mark":         {"\ufeff{\"code\":\"1\"}", new(api.CodeRequest), "body: must be valid JSON"},
-		"only white space":        {" \n", new(api.EnrollRequest), "body: must be valid JSON"},
-		"another object after":    {`{"code":"1"}{"code":"2"}`, new(api.CodeRequest), "body: nothing may follow the JSON object"},
-		"garbage after":           {`{"code":"1"} x`, new(api.CodeRequest), "body: nothing may follow the JSON object"},
-		"zero byte after":         {"{\"code\":\"1\"}\x00", new(api.CodeRequest), "body: nothing may follow the JSON object"},
-		"no-break space after":    {"{\"code\":\"1\"}\u00a0", new(api.CodeRequest), "body: nothing may follow the JSON object"},
+		"not JSON":                {`code=123456`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"cut off":                 {`{"code":"123456"`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"cut off in a string":     {`{"code":"12345`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"comma before the brace":  {`{"code":"1",}`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"comment":                 {`{"code":"1"/**/}`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"control character":       {"{\"code\":\"1\n\"}", new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"byte order mark":         {"\ufeff{\"code\":\"1\"}", new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"only white space":        {" \n", new(api.EnrollRequest), "body: must be valid JSON, with nothing after it"},
+		"another object after":    {`{"code":"1"}{"code":"2"}`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"garbage after":           {`{"code":"1"} x`, new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"zero byte after":         {"{\"code\":\"1\"}\x00", new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"no-break space after":    {"{\"code\":\"1\"}\u00a0", new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
 		"array":                   {`[{"code":"1"}]`, new(api.CodeRequest), "body: must be an object"},
 		"string":                  {`"code"`, new(api.CodeRequest), "body: must be an object"},
 		"null":                    {`null`, new(api.CodeRequest), "body: must be an object"},
@@ -156,8 +156,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"deep in an array":        {`{"amr":` + deep(5000) + `}`, new(api.ChallengeRequest), "amr[0]: must be a string"},
 		"deep in an object":       {strings.Repeat(`{"subject":`, 3) + `{}` + strings.Repeat(`}`, 3), new(api.ChallengeRequest), "subject.subject: unknown field"},
 		"deep in the unknown":     {`{"x":` + deep(5000) + `}`, new(api.CodeRequest), "x: unknown field"},
-		"deeper than any parser":  {deep(20000), new(api.CodeRequest), "body: must be valid JSON"},
-		"deep, and never closing": {strings.Repeat(`{"subject":`, 20000), new(api.ChallengeRequest), "body: must be valid JSON"},
+		"deeper than any parser":  {deep(20000), new(api.CodeRequest), "body: must be valid JSON, with nothing after it"},
+		"deep, and never closing": {strings.Repeat(`{"subject":`, 20000), new(api.ChallengeRequest), "body: must be valid JSON, with nothing after it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
