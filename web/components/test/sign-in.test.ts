@@ -75,10 +75,18 @@ describe('redeemed', () => {
   test('a host that hangs is not asked twice at once', async () => {
     const redeem = vi.fn(() => new Promise<string>(() => {}))
     const outcome = redeemed({ assertion: 'a', redeem, again: none })
-    await vi.advanceTimersByTimeAsync(59_000)
+    await vi.advanceTimersByTimeAsync(119_000)
     expect(redeem).toHaveBeenCalledTimes(1)
     await vi.advanceTimersByTimeAsync(2_000)
     expect(await outcome).toBe('late')
+  })
+
+  test('a host that was reached in time may answer when it is over', async () => {
+    const redeem = vi.fn(() => new Promise<string>((answer) => setTimeout(() => answer('session'), 61_000)))
+    const outcome = redeemed({ assertion: 'a', redeem, again: async () => 'a' })
+    await vi.advanceTimersByTimeAsync(61_000)
+    expect(await outcome).toEqual({ session: 'session' })
+    expect(redeem).toHaveBeenCalledTimes(1)
   })
 
   test.each([

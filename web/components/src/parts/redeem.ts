@@ -38,9 +38,10 @@ async function whileItLives(assertion: string, redeem: Redemption['redeem']): Pr
   const end = Date.now() + life
   for (let pause = 500; Date.now() < end; pause = Math.min(2 * pause, 8_000)) {
     try {
-      // One at a time: a host redeems an assertion once, so a second try beside the first would be refused.
+      // One at a time: a host redeems an assertion once, so a second try beside the first would be refused. What has
+      // reached it in time may still be answered when the time is over.
       const opened = redeem(assertion).then((session) => ({ session: session || undefined }))
-      return await Promise.race([opened, after(end - Date.now()).then(() => 'late' as const)])
+      return await Promise.race([opened, after(end + life - Date.now()).then(() => 'late' as const)])
     } catch (error) {
       if (!unanswered(error)) return 'refused'
     }
