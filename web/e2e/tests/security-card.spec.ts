@@ -855,6 +855,62 @@ test.describe('when things go wrong', () => {
     await expect(heading(card, 'Two-factor authentication is on')).toBeFocused()
   })
 
+  /** A set-up whose confirmation nothing was heard of. */
+  async function unheard(app: App, card: Locator, code: string, send: string, arrives = true): Promise<void> {
+    await app.page.route('**/v1/enroll/confirm', async (route) => {
+      if (arrives) await route.fetch()
+      await route.abort()
+    })
+    await enter(card, code, send)
+    await expect(card.getByRole('alert')).toContainText('Check your connection')
+    await app.page.unroute('**/v1/enroll/confirm')
+  }
+
+  test('the answer is lost, then canceled: it is on, and its token is shown', async ({ app }) => {
+    const card = await begun(app, 'midphase')
+    await unheard(app, card, (await scanned(app, card, 'Continue')).fresh(), 'Check')
+    await button(card, 'Back').click()
+    await button(card, 'Cancel').click()
+    await expect(heading(card, 'Congratulations!')).toBeVisible()
+    await button(card, 'OK').click()
+    await expect(card.locator('.code-shown')).toBeVisible()
+  })
+
+  test('the answer for another phone is lost, then canceled: that phone is the one', async ({ app }) => {
+    const card = await on(app)
+    await button(card, 'Move to a new phone').click()
+    await enter(card, await fresh(app), 'Continue')
+    await unheard(app, card, (await scanned(app, card)).fresh(), 'Switch to this phone')
+    await button(card, 'Back').click()
+    await button(card, 'Cancel').click()
+    await expect(heading(card, 'Your new phone is active')).toBeVisible()
+  })
+
+  test('a right code that never arrived, then canceled: nothing is on, which is said when it is known', async ({ app }) => {
+    const card = await begun(app, 'midphase')
+    await unheard(app, card, (await scanned(app, card, 'Continue')).fresh(), 'Check', false)
+    await button(card, 'Back').click()
+    await app.page.route('**/v1/enroll/confirm', (route) => route.abort())
+    await button(card, 'Cancel').click()
+    await expect(card.getByRole('alert')).toContainText('Check your connection')
+    await app.page.unroute('**/v1/enroll/confirm')
+    await card.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
+    await expect(button(card, 'Enable')).toBeVisible()
+  })
+
+  for (const way of ['tried again', 'reloaded']) {
+    test(`the answer is lost, and ${way} when it is too late to ask for it: what the service says is shown`, async ({ app }) => {
+      const card = await begun(app)
+      await unheard(app, card, (await scanned(app, card)).fresh(), 'Verify and Enable')
+      await app.wind(11 * 60)
+      if (way === 'reloaded') await app.page.reload()
+      else await card.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
+      await expect(card.getByText('Enabled', { exact: true })).toBeVisible()
+      await expect(card.getByText('Nothing changed')).toHaveCount(0)
+      expect(await app.page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.startsWith('nightlatch.')))).toEqual([])
+    })
+  }
+
   test('the session is over', async ({ app }) => {
     const card = await on(app)
     await card.evaluate((element) => Object.assign(element, { session: () => 'bad' }))

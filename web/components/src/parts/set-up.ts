@@ -4,6 +4,7 @@ import { html, nothing, type TemplateResult } from 'lit'
 import type { NightlatchElement } from '../element.ts'
 import { CodeForm } from './code-form.ts'
 import { Intent } from './intent.ts'
+import { unanswered } from './redeem.ts'
 import { SavedCode } from './saved-code.ts'
 import { ScannedKey } from './scanned-key.ts'
 import { KeptSetUp, type Confirmation, type SetUpStep } from './set-up-kept.ts'
@@ -32,6 +33,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
   #setUp: SetUp | undefined
   #confirmed: C | undefined
   #over: 'expired' | 'replaced' | undefined
+  #unheard = false // a confirmation was sent, and what became of it is not known
 
   constructor(host: NightlatchElement, options: SetUpOptions<C>) {
     this.#host = host
@@ -124,13 +126,23 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     if (before && before.code !== code && (await this.#confirmAgain(id, before))) return
     const confirm = { code, key: this.#intent.key(code) }
     this.#kept.change({ confirm }) // before it is sent: should the page go before the answer comes, it can be asked for again
-    await this.#active(await this.#o.confirm(id, code, confirm.key))
+    await this.#send(id, confirm)
+  }
+
+  async #send(id: string, { code, key }: Confirmation): Promise<void> {
+    try {
+      await this.#active(await this.#o.confirm(id, code, key))
+    } catch (error) {
+      if (unanswered(error)) this.#unheard = true
+      else if (error instanceof Refusal && error.status === 422) this.#unheard = false
+      throw error
+    }
   }
 
   async #confirmAgain(id: string, confirm: Confirmation): Promise<boolean> {
     this.#intent.resume(confirm.code, confirm.key)
     try {
-      await this.#active(await this.#o.confirm(id, confirm.code, confirm.key))
+      await this.#send(id, confirm)
       return true
     } catch (error) {
       if (!(error instanceof Refusal && error.status === 422)) throw error
@@ -186,6 +198,7 @@ export class SetUpSteps<C extends Activated = Confirmed> {
 
   #end(why: 'expired' | 'replaced'): void {
     this.#kept.forget()
+    if (this.#unheard) return this.#leave() // it may be on: the element has it from the service
     this.#host.step(() => (this.#over = why))
   }
 
@@ -276,13 +289,28 @@ export class SetUpSteps<C extends Activated = Confirmed> {
     return html`<h2 part="headline" tabindex="-1"><span class="progress" part="progress">${host.say('common.step', { step: Math.min(step, total), total })}</span> ${host.say(key)}</h2>`
   }
 
-  async #cancel(): Promise<void> {
-    await this.#host.act('cancel', async () => {
-      this.#kept.forget()
+  #cancel(): void {
+    void this.#host.act('cancel', async () => {
       const dropped = this.#o.discard?.().catch(() => undefined) // what is not dropped lapses
       await Promise.race([dropped, new Promise((resolve) => setTimeout(resolve, discardFor))])
+      const { id, confirm } = this.#kept.at
+      if (id && confirm && (await this.#wasOn(id, confirm))) return
+      this.#kept.forget()
+      this.#leave()
     })
-    this.#o.cancel()
+  }
+
+  /** Whether a confirmation was right whose answer was lost: it is on then, and perhaps with a backup code that nobody has seen. */
+  #wasOn(id: string, confirm: Confirmation): Promise<boolean> {
+    return this.#confirmAgain(id, confirm).catch((error: unknown) => {
+      if (unanswered(error)) throw error
+      return false
+    })
+  }
+
+  /** To where the element was before, when the action that runs is over. */
+  #leave(): void {
+    setTimeout(() => this.#o.cancel())
   }
 
   #go(step: SetUpStep, id?: string): void {
