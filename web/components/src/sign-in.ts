@@ -7,7 +7,7 @@ import { AfterBackup } from './parts/after-backup.ts'
 import { Asking, known, wayIn } from './parts/asking.ts'
 import { byLink, deadLink, demanded, tooLate } from './parts/doors.ts'
 import { answered } from './parts/granted.ts'
-import { redeemed, type Redeemed } from './parts/redeem.ts'
+import { redeemed, unanswered, type Redeemed } from './parts/redeem.ts'
 import { SecondFactor } from './parts/second-factor.ts'
 import type { SetUpSteps } from './parts/set-up.ts'
 import { leftSetUp } from './parts/set-up-kept.ts'
@@ -117,7 +117,7 @@ export class NightlatchSignIn extends NightlatchElement {
     const same = before?.offer.challenge === offer.challenge
     if (before && same) {
       this.#resume(before)
-    } else if (before?.spent && before.offer.account === offer.account && before.offer.app === offer.app) {
+    } else if (before?.spent && before.offer.policy.backup_use === 'reissue' && before.offer.account === offer.account && before.offer.app === offer.app) {
       this.#next = offer // the user's backup code was used, and the one in its place not saved: first that
       this.#resume({ ...before, step: 'in' })
     } else {
@@ -143,7 +143,8 @@ export class NightlatchSignIn extends NightlatchElement {
     this.#go(at.step, at)
     if (isStale(at, this.clock())) return this.#over()
     void this.updateComplete.then(() => {
-      if (at.spent) void this.#factor.send('backup_code', at.spent)
+      // Who has turned to another way since has not asked for it again: should it have been used, that way will be told so.
+      if (at.spent && ['backup', 'in'].includes(at.step)) void this.#factor.send('backup_code', at.spent)
       else if (this.#isAfter() && this.session === undefined) this.#finish() // the application knows whether it has one
       else if (at.step === 'set-up') this.#goOnSettingUp()
       else if (at.step === 'create') this.#after.create()
@@ -168,7 +169,24 @@ export class NightlatchSignIn extends NightlatchElement {
   }
 
   #startOver(): void {
+    const at = this.at
+    if (at?.spent && at.step !== 'over' && at.offer.policy.backup_use === 'reissue') {
+      const { spent } = at // the one in its place may wait to be shown
+      void this.act('verify', async () => {
+        if (await this.#wasRight(spent)) return
+        this.#leave()
+      }, (refusal) => {
+        if (!unanswered(refusal)) this.#leave()
+        return !unanswered(refusal)
+      })
+    } else {
+      this.#leave()
+    }
+  }
+
+  #leave(): void {
     drop()
+    this.at = undefined
     this.emit('nightlatch-start-over')
   }
 
@@ -193,6 +211,10 @@ export class NightlatchSignIn extends NightlatchElement {
     if (refusal.code !== 'challenge_expired' || !at) return false
     if (at.opened) {
       this.#goOn() // the answer was asked for once more, and it is too late for that
+    } else if (at.spent) {
+      const { spent } = at // it is what has used the challenge up, and its answer was lost
+      this.#go('backup')
+      setTimeout(() => void this.#factor.send('backup_code', spent)) // when this action is over
     } else {
       this.#lapsed = at.step === 'set-up' && !this.#uncertain && leftSetUp(setUpName)?.id !== undefined
       this.#over()
@@ -220,12 +242,17 @@ export class NightlatchSignIn extends NightlatchElement {
 
   async #verify(method: Method, code: string): Promise<void> {
     const challenge = this.at?.offer.challenge ?? ''
-    if (method === 'backup_code') this.#keep({ spent: code }) // before it is sent: its answer may get lost
+    if (method === 'backup_code') {
+      const before = this.at?.spent
+      if (before && before !== code && (await this.#wasRight(before))) return
+      this.#keep({ spent: code }) // before it is sent: its answer may get lost
+    }
     const answer = await this.client.verify(challenge, method, code).catch((error: unknown) => {
       // The last wrong one before a pause: how long that is the next one is told, and the same one costs nothing.
       if (error instanceof Refusal && error.code === 'invalid_code' && error.problem.attempts_remaining === 0) return this.client.verify(challenge, method, code)
       throw error
     })
+    if (method !== 'backup_code') this.#keep({ spent: undefined }) // it has used nothing up, or this would have been refused
     if ('enrollment_required' in answer) {
       this.#keep({ enrol: answer.challenge })
       return this.#beginSettingUp(this.#inSignIn(answer.challenge))
@@ -236,6 +263,18 @@ export class NightlatchSignIn extends NightlatchElement {
     this.#keep({ spent: undefined })
     if (method === 'backup_code') this.#go('in')
     else this.#finish()
+  }
+
+  /** Sends a backup code once more whose answer was lost. Where it was right, the sign-in goes on with it. */
+  async #wasRight(code: string): Promise<boolean> {
+    try {
+      await this.#verify('backup_code', code)
+      return true
+    } catch (error) {
+      if (!(error instanceof Refusal && error.status === 422)) throw error
+      this.#keep({ spent: undefined })
+      return false
+    }
   }
 
   /** The second factor was right: the host has a minute, from now on. */

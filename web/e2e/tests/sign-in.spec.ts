@@ -63,6 +63,25 @@ async function instead(app: App, path: string, answer: (route: Route) => unknown
 
 /** The answer is lost after the service has decided. */
 const lost = async (route: Route) => { await route.fetch(); await route.abort() }
+const unreachable = (on: Locator) => on.getByRole('alert').filter({ hasText: "We can't reach the service." })
+
+/** A backup code was sent, and nothing was heard of it. */
+async function unheard(app: App, preset: string, answer: (route: Route) => unknown): Promise<Locator> {
+  const element = await backup(app, preset)
+  const restore = await instead(app, '/v1/verify', answer)
+  await element.getByRole('textbox').fill(app.backupCode)
+  await button(element, 'Sign in').click()
+  await expect(unreachable(element)).toBeVisible()
+  await restore()
+  return element
+}
+
+/** Another backup code, which is wrong. */
+async function retype(app: App, element: Locator): Promise<void> {
+  await element.getByRole('textbox').fill(app.backupCode.replace(/^./, (c) => (c === '7' ? '8' : '7')))
+  await button(element, 'Sign in').click()
+}
+
 const busy = (route: Route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify({ status: 503, code: 'unavailable', title: '', detail: '' }) })
 
 test.describe('the code', () => {
@@ -500,6 +519,23 @@ test.describe('set-up inside the sign-in', () => {
     expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-start-over'])
   })
 
+  test('E0r: the answer to the confirmation is lost, then canceled: it is on, and its token is shown', async ({ app }) => {
+    await app.start('midphase', { enforcement: 'required' })
+    const element = await app.signIn()
+    await button(element, 'Start').click()
+    const phone = await app.scan()
+    await button(element, 'Continue').click()
+    const restore = await instead(app, '/v1/verify/enroll/confirm', lost)
+    await enter(element, phone.fresh(), 'Check')
+    await expect(unreachable(element)).toBeVisible()
+    await restore()
+    await button(element, 'Back').click()
+    await button(element, 'Cancel').click()
+    await expect(heading(element, 'Congratulations!')).toBeVisible()
+    await button(element, 'OK').click()
+    await expect(element.locator('.code-shown')).toBeVisible()
+  })
+
   test('E0r: the code after the confirmation outlives a lost answer and a reload', async ({ app }) => {
     await app.start('midphase', { enforcement: 'required' })
     const element = await app.signIn()
@@ -736,6 +772,61 @@ test.describe('what can go wrong on the way', () => {
     await expect(heading(element, 'That took too long')).toBeVisible()
     await button(element, 'Back to sign-in').click()
     expect((await app.events()).map((e) => e.type)).toEqual(['nightlatch-start-over'])
+    expect(await kept(app)).toEqual([])
+  })
+
+  for (const [way, turn] of Object.entries({
+    'a code of the app': async (app: App, element: Locator) => {
+      await button(element, 'Use an app code instead').click()
+      await enter(element, app.phone.wrong())
+    },
+    'another backup code': (app: App, element: Locator) => retype(app, element),
+    'the link': async (_app: App, element: Locator) => {
+      await button(element, noWayIn).click()
+      await button(element, 'Send me the link').click()
+    },
+    'starting over': (_app: App, element: Locator) => button(element, 'Not you? Start over').click(),
+  })) {
+    test(`the answer to a backup code is lost, then ${way}: the new code is shown`, async ({ app }) => {
+      const element = await unheard(app, 'standard', lost)
+      await turn(app, element)
+      await expect(heading(element, 'Save your new backup code')).toBeVisible()
+      const code = (await element.locator('.code-shown').textContent())!
+      await element.getByRole('checkbox').check()
+      await button(element, 'Continue').click()
+      await button(element, 'I still have my phone').click()
+      expect(await signedIn(app)).toMatchObject({ method: 'backup_code' })
+      expect(await app.server.ask('POST', '/v1/verify', { challenge: (await app.login()).challenge, method: 'backup_code', code })).toHaveProperty('assertion')
+    })
+  }
+
+  test('a backup code that never arrived, then a code of the app, a reload, and that code: the backup code is not used', async ({ app }) => {
+    const element = await unheard(app, 'mirox', (route) => route.abort())
+    await button(element, 'Use an app code instead').click()
+    await app.page.reload()
+    await enter(element, await fresh(app))
+    expect(await signedIn(app)).toMatchObject({ state: 'enabled', method: 'totp' })
+    expect(await kept(app)).toEqual([])
+  })
+
+  test('a backup code that turns 2FA off never arrived, then the password again: it is not used', async ({ app }) => {
+    await unheard(app, 'mirox', (route) => route.abort())
+    const element = await app.signIn()
+    await enter(element, await fresh(app))
+    expect(await signedIn(app)).toMatchObject({ state: 'enabled', method: 'totp' })
+  })
+
+  test('a wrong backup code that never arrived, then starting over', async ({ app }) => {
+    const element = await backup(app)
+    const restore = await instead(app, '/v1/verify', (route) => route.abort())
+    await retype(app, element)
+    await expect(unreachable(element)).toBeVisible()
+    await button(element, 'Not you? Start over').click()
+    await expect(unreachable(element)).toBeVisible() // it is not known yet what there is to be lost
+    expect(await app.events()).toEqual([])
+    await restore()
+    await button(element, 'Not you? Start over').click()
+    await expect.poll(async () => (await app.events()).map((e) => e.type)).toEqual(['nightlatch-start-over'])
     expect(await kept(app)).toEqual([])
   })
 

@@ -218,7 +218,9 @@ export class SecondFactor {
     const host = this.#host
     const app = method === 'totp'
     const { problem } = refusal
-    if (refusal.status < 500 && refusal.code !== 'unavailable' && this.#o.forget()) return true
+    // A backup code that was sent before was not right either, where one of the app is compared: a challenge lets in once.
+    const answered = app ? refusal.code === 'invalid_code' : refusal.status < 500 && refusal.code !== 'unavailable'
+    if (answered && this.#o.forget()) return true
     switch (refusal.code) {
       case 'invalid_code':
         if (app) this.#wrong++
