@@ -155,7 +155,7 @@ $(DIST)/%.zip: FORCE
 	@said=$$(GOOS= GOARCH= go run github.com/aws/aws-lambda-go/cmd/build-lambda-zip -o $@ $(DIST)/$*/bootstrap 2>&1) || { echo "$$said" >&2; exit 1; }
 	@printf '%-24s %8d bytes\n' $@ $$(wc -c <$@)
 
-bench: dist/nightlatch tools ## how fast it is: the local server under load (ARGS='-accounts 1000' is done in a minute), what each operation takes of DynamoDB, then every benchmark
+bench: dist/nightlatch tools ## how fast it is: the local server under load (ARGS='-accounts 1000' leaves the million accounts out), what each operation takes of DynamoDB, then every benchmark
 	go run ./cmd/bench $(ARGS)
 	go test -count=1 -v -run '^TestCost$$' ./pkg/handler
 	go test -run '^$$' -bench . -benchmem ./...
