@@ -11,7 +11,7 @@ import { redeemed, unanswered, type Redeemed } from './parts/redeem.ts'
 import { SecondFactor } from './parts/second-factor.ts'
 import type { SetUpSteps } from './parts/set-up.ts'
 import { leftSetUp } from './parts/set-up-kept.ts'
-import { begun, drop, isStale, load, setUpName, store, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
+import { begun, drop, isStale, load, setUpName, store, unsaved, type Accepted, type Kept, type Method, type Step } from './parts/sign-in-kept.ts'
 import { inSession, inSignIn } from './parts/sign-in-set-up.ts'
 
 export type { Offer } from '@nightlatch/client'
@@ -117,8 +117,8 @@ export class NightlatchSignIn extends NightlatchElement {
     const same = before?.offer.challenge === offer.challenge
     if (before && same) {
       this.#resume(before)
-    } else if (before?.spent && before.offer.policy.backup_use === 'reissue' && before.offer.account === offer.account && before.offer.app === offer.app) {
-      this.#next = offer // the user's backup code was used, and the one in its place not saved: first that
+    } else if (before && unsaved(before) && before.offer.account === offer.account && before.offer.app === offer.app) {
+      this.#next = offer // first the code that is not saved
       this.#resume({ ...before, step: 'in' })
     } else {
       this.#start(offer)
@@ -165,23 +165,17 @@ export class NightlatchSignIn extends NightlatchElement {
   #over(): void {
     if (this.#next) return this.#start(this.#next)
     drop()
-    this.#go('over')
+    this.#go('over', { spent: undefined })
   }
 
   #startOver(): void {
-    const at = this.at
-    if (at?.spent && at.step !== 'over' && at.offer.policy.backup_use === 'reissue') {
-      const { spent } = at // the one in its place may wait to be shown
-      void this.act('verify', async () => {
-        if (await this.#wasRight(spent)) return
-        this.#leave()
-      }, (refusal) => {
-        if (!unanswered(refusal)) this.#leave()
-        return !unanswered(refusal)
-      })
-    } else {
-      this.#leave()
-    }
+    const spent = this.at && unsaved(this.at)
+    if (!spent) return this.#leave()
+    void this.act('verify', () => this.#verify('backup_code', spent), (refusal) => {
+      const told = !unanswered(refusal) // it was not right
+      if (told) this.#leave()
+      return told
+    })
   }
 
   #leave(): void {

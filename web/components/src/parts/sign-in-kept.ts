@@ -99,6 +99,11 @@ function firstStep(offer: Offer, link: string): Step {
   return offer.reset && ['identity_pending', 'in_review', 'approved', 'ready'].includes(offer.reset.state) ? 'open' : 'code'
 }
 
+/** The backup code that was used, or may have been, while the one that comes in its place is not saved; undefined if none does. */
+export function unsaved(at: Kept): string | undefined {
+  return at.offer.policy.backup_use === 'reissue' ? at.spent : undefined
+}
+
 /** Whether the challenge is too old, and so is what may have been begun with it. */
 export function isStale(at: Kept, now: number): boolean {
   return now - at.since > (at.accepted || at.spent || at.enrol ? goesOnFor : challengeFor)
