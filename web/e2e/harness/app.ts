@@ -118,6 +118,11 @@ export class App {
     return this.page.evaluate(() => window.bench.events)
   }
 
+  /** The names of what the elements keep in the tab. */
+  kept(): Promise<string[]> {
+    return this.page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.startsWith('nightlatch.')))
+  }
+
   /** Looks at the screen: see {@link look}. */
   look(id: string): Promise<void> {
     return look(this.page, id)

@@ -824,37 +824,6 @@ test.describe('when things go wrong', () => {
     await expect(heading(card, 'Two-factor authentication is on')).toBeFocused()
   })
 
-  test('the answer to the confirmation is lost, and the page with it', async ({ app }) => {
-    const card = await begun(app, 'midphase')
-    const phone = await scanned(app, card, 'Continue')
-    await app.page.route('**/v1/enroll/confirm', async (route) => {
-      await route.fetch()
-      await route.abort()
-    })
-    await enter(card, phone.fresh(), 'Check')
-    await expect(card.getByRole('alert')).toContainText('Check your connection')
-    await app.page.unroute('**/v1/enroll/confirm')
-    await app.page.reload()
-    await expect(heading(card, 'Congratulations!')).toBeVisible()
-    await button(card, 'OK').click()
-    await expect(card.locator('.code-shown')).toBeVisible()
-  })
-
-  test('the answer is lost, and another code is typed', async ({ app }) => {
-    const card = await begun(app)
-    const phone = await scanned(app, card)
-    await app.page.route('**/v1/enroll/confirm', async (route) => {
-      await route.fetch()
-      await route.abort()
-    })
-    await enter(card, phone.fresh(), 'Verify and Enable')
-    await expect(card.getByRole('alert')).toContainText('Check your connection')
-    await app.page.unroute('**/v1/enroll/confirm')
-    await app.wind(30)
-    await enter(card, phone.fresh(), 'Verify and Enable')
-    await expect(heading(card, 'Two-factor authentication is on')).toBeFocused()
-  })
-
   /** A set-up whose confirmation nothing was heard of. */
   async function unheard(app: App, card: Locator, code: string, send: string, arrives = true): Promise<void> {
     await app.page.route('**/v1/enroll/confirm', async (route) => {
@@ -865,6 +834,24 @@ test.describe('when things go wrong', () => {
     await expect(card.getByRole('alert')).toContainText('Check your connection')
     await app.page.unroute('**/v1/enroll/confirm')
   }
+
+  test('the answer to the confirmation is lost, and the page with it', async ({ app }) => {
+    const card = await begun(app, 'midphase')
+    await unheard(app, card, (await scanned(app, card, 'Continue')).fresh(), 'Check')
+    await app.page.reload()
+    await expect(heading(card, 'Congratulations!')).toBeVisible()
+    await button(card, 'OK').click()
+    await expect(card.locator('.code-shown')).toBeVisible()
+  })
+
+  test('the answer is lost, and another code is typed', async ({ app }) => {
+    const card = await begun(app)
+    const phone = await scanned(app, card)
+    await unheard(app, card, phone.fresh(), 'Verify and Enable')
+    await app.wind(30)
+    await enter(card, phone.fresh(), 'Verify and Enable')
+    await expect(heading(card, 'Two-factor authentication is on')).toBeFocused()
+  })
 
   test('the answer is lost, then canceled: it is on, and its token is shown', async ({ app }) => {
     const card = await begun(app, 'midphase')
@@ -907,7 +894,7 @@ test.describe('when things go wrong', () => {
       else await card.getByRole('alert').getByRole('button', { name: 'Try again' }).click()
       await expect(card.getByText('Enabled', { exact: true })).toBeVisible()
       await expect(card.getByText('Nothing changed')).toHaveCount(0)
-      expect(await app.page.evaluate(() => Object.keys(sessionStorage).filter((key) => key.startsWith('nightlatch.')))).toEqual([])
+      expect(await app.kept()).toEqual([])
     })
   }
 
